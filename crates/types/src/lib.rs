@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod context;
+pub mod embed;
 mod error;
 pub mod ingest;
 mod key;

@@ -156,18 +156,20 @@ section! {
         spill_dir: PathBuf = PathBuf::from("data/spill"),
         /// Most bytes of spilled data.
         spill_bytes: u64 = 10 * GIB,
-        /// Memory for all queries together.
+        /// Memory for all queries together; each may have its part of it, and spills beyond.
         memory_bytes: u64 = GIB,
-        /// Threads for all queries together; 0: one a core.
+        /// Threads of one query; 0: one a core.
         threads: usize = 0,
         /// Queries at once.
-        max_concurrent: usize = 8,
+        max_concurrent: usize = 4,
         /// Queries that may wait for a place; more are told to come back.
         max_queued: usize = 64,
-        /// Longest query, from its start to its last row.
+        /// Longest that a query may work; waiting for a slow caller does not count.
         timeout_seconds: u64 = 60,
         /// Largest answer, in the encoding asked for.
         max_result_bytes: u64 = GIB,
+        /// Run statements in processes of their own; false, in threads, is for trusted callers only.
+        worker_processes: bool = true,
     }
 }
 
@@ -200,9 +202,11 @@ section! {
         provider: EmbedProvider = EmbedProvider::Hash,
         /// The provider's model; empty: the provider's usual one.
         model: String = String::new(),
-        /// Length of the vectors of `hash`; for the others 0: as the model has it.
-        dimension: usize = 384,
-        /// The provider's URL (ollama, openai).
+        /// Further names under which callers may ask for the model.
+        model_aliases: Vec<String> = Vec::new(),
+        /// Length of the vectors; 0: as the model has it (hash: 384). openai is asked for it.
+        dimension: usize = 0,
+        /// The provider's URL; empty: where it usually is. openai: with its /v1.
         url: Option<ServiceUrl> = None,
         /// The provider's API key (openai).
         api_key: Secret = Secret::default(),
