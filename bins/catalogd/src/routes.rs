@@ -35,9 +35,9 @@ async fn register(
     Ok((status, Json(response)))
 }
 
-async fn manifest(State(state): State<AppState>, Path(name): Path<String>) -> Result<impl IntoResponse, ApiError> {
+async fn manifest(State(state): State<AppState>, Path(name): Path<String>) -> Result<Response, ApiError> {
     let manifest = state.catalog().manifest(&Name::new(name)?)?;
-    Ok(Json(manifest.as_ref().clone()))
+    Ok(Json(manifest.as_ref()).into_response())
 }
 
 async fn delete(State(state): State<AppState>, Path(name): Path<String>) -> Result<StatusCode, ApiError> {

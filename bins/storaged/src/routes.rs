@@ -23,9 +23,7 @@ use serde::Deserialize;
 use crate::{
     AppState,
     conditions::{self, Tags},
-    digest,
-    incoming::{self, Incoming},
-    range,
+    digest, incoming, range,
 };
 
 /// Objects on one page at most, and where nothing is said.
@@ -62,28 +60,16 @@ async fn empty_key() -> ApiError {
 
 async fn write(
     State(state): State<AppState>,
-    key: Result<Key, ApiError>,
+    Key(key): Key,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let body = Incoming::new(body);
-    let written = try_write(&state, key, &headers, &body).await;
-    // A caller that waits to be asked for its body has not sent any.
-    if written.is_err() && !headers.contains_key(header::EXPECT) {
-        body.drain().await;
-    }
-    let outcome = written?;
+    let outcome = put(&state, &key, &headers, body).await?;
     let status = if outcome.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, [(header::ETAG, quoted(&outcome.etag)?)]).into_response())
 }
 
-async fn try_write(
-    state: &AppState,
-    key: Result<Key, ApiError>,
-    headers: &HeaderMap,
-    body: &Incoming,
-) -> Result<PutOutcome, ApiError> {
-    let Key(key) = key?;
+async fn put(state: &AppState, key: &ObjectKey, headers: &HeaderMap, body: Body) -> Result<PutOutcome, ApiError> {
     refuse_what_would_be_lost(headers)?;
     let size = content_length(headers);
     let limit = state.max_object_bytes;
@@ -91,10 +77,10 @@ async fn try_write(
         return Ok(state.metrics.count("put", Err(Error::TooLarge { limit }))?);
     }
     let sha256 = digest::of(headers)?;
-    let condition = conditions::of_write(headers, state.store.as_ref(), &key).await?;
+    let condition = conditions::of_write(headers, state.store.as_ref(), key).await?;
     let options = PutOptions { condition, sha256, size };
-    let body = counted(body.up_to(limit), state.metrics.bytes_in.clone()).boxed();
-    let written = state.store.put(&key, body, options).await.map_err(incoming::explain);
+    let body = counted(incoming::up_to(limit, body), state.metrics.bytes_in.clone()).boxed();
+    let written = state.store.put(key, body, options).await.map_err(incoming::explain);
     Ok(state.metrics.count("put", written)?)
 }
 

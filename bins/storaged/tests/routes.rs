@@ -154,7 +154,7 @@ async fn writes_keep_their_conditions() {
         (&*first, StatusCode::PRECONDITION_FAILED), // the one before has changed it
         ("*", StatusCode::OK),
     ] {
-        let answer = service.put(&key, &[("if-match", tag)], tag).await;
+        let answer = service.put(&key, &[("if-match", tag)], tag.to_owned()).await;
         assert_eq!(answer.status, status, "If-Match: {tag}");
     }
     assert_eq!(stored(&service, "a").await.as_deref(), Some("*"));

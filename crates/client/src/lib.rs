@@ -9,15 +9,20 @@ mod catalog;
 mod chat;
 mod embed;
 mod error;
-
+mod ingest;
+mod lakehouse;
 mod options;
 mod retry;
 mod store;
 mod transport;
+mod vector;
 
 pub use catalog::CatalogClient;
 pub use chat::{ChatAnswer, ChatClient, ChatMessage, ChatRequest};
 pub use embed::EmbedClient;
 pub use error::Error;
+pub use ingest::{IngestClient, Upload as IngestUpload};
+pub use lakehouse::LakehouseClient;
 pub use options::ClientOptions;
 pub use store::StoreClient;
+pub use vector::VectorClient;

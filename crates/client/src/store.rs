@@ -91,21 +91,7 @@ impl StoreClient {
             if let Some(size) = options.size {
                 request = request.header(header::CONTENT_LENGTH, size);
             }
-            let limits = self.http.options();
-            let sent = upload.watch(limits.idle_timeout, limits.commit_timeout, request.send()).await;
-            if let Some(failure) = upload.take_failure() {
-                return Err(Failure { error: Error::Body(failure), fate: Fate::Final });
-            }
-            let response = match sent {
-                Ok(sent) => self.http.judge(sent).await,
-                Err(limit) => Err(self.http.timed_out(limit)),
-            };
-            let response = response.map_err(|mut failure| {
-                if upload.begun() && failure.fate == Fate::Unsent {
-                    failure.fate = Fate::Unknown;
-                }
-                failure
-            })?;
+            let response = self.http.send_upload(request, &upload, self.http.options().commit_timeout).await?;
             self.outcome(response, upload.sent()).await
         };
         self.http.call(Repeat::IfUnsent, attempt).await

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::{
     ClientOptions, Error,
+    body::Upload,
     retry::{Attempts, Failure, Fate, Repeat},
 };
 
@@ -97,8 +98,31 @@ impl Http {
         }
     }
 
+    /// Sends a request whose body is `upload`; after its last piece the answer may take `commit`.
+    pub(crate) async fn send_upload(
+        &self,
+        request: RequestBuilder,
+        upload: &Upload,
+        commit: Duration,
+    ) -> Result<Response, Failure> {
+        let sent = upload.watch(self.options.idle_timeout, commit, request.send()).await;
+        if let Some(failure) = upload.take_failure() {
+            return Err(Failure { error: Error::Body(failure), fate: Fate::Final });
+        }
+        let response = match sent {
+            Ok(sent) => self.judge(sent).await,
+            Err(limit) => Err(self.timed_out(limit)),
+        };
+        response.map_err(|mut failure| {
+            if upload.begun() && failure.fate == Fate::Unsent {
+                failure.fate = Fate::Unknown;
+            }
+            failure
+        })
+    }
+
     /// Sorts out what came of sending.
-    pub(crate) async fn judge(&self, sent: Result<Response, reqwest::Error>) -> Result<Response, Failure> {
+    async fn judge(&self, sent: Result<Response, reqwest::Error>) -> Result<Response, Failure> {
         let response = sent.map_err(|error| self.transport(error))?;
         if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
             return Ok(response);
@@ -148,11 +172,11 @@ impl Http {
         })
     }
 
-    pub(crate) const fn timed_out(&self, limit: Duration) -> Failure {
+    const fn timed_out(&self, limit: Duration) -> Failure {
         Failure { error: Error::Timeout { service: self.service, limit }, fate: Fate::Unknown }
     }
 
-    pub(crate) fn transport(&self, error: reqwest::Error) -> Failure {
+    fn transport(&self, error: reqwest::Error) -> Failure {
         let service = self.service;
         if error.is_builder() {
             let error = Error::nonsense(service, format!("build request: {}", reason(error)));

@@ -1,6 +1,12 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, extract::State, middleware::from_fn_with_state, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
+    routing::get,
+};
 use http::{StatusCode, header};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower_http::timeout::RequestBodyTimeoutLayer;
@@ -9,6 +15,7 @@ use crate::{
     Auth, BindError, Metrics, Readiness, Shutdown,
     auth::{ALLOW_NON_LOOPBACK, check_bind},
     config::{Config, Limits},
+    drain,
     extract::Json,
     request::{self, Stack},
     server,
@@ -138,7 +145,9 @@ impl App {
             // A service has no fallback of its own: what it serves stands in its routes.
             .fallback(request::not_found)
             .method_not_allowed_fallback(request::method_not_allowed)
-            // Innermost: only a route reads a body, so only there can one stand still.
+            // Inside the timeout, so that a body which stands still is not waited for here either.
+            .layer(from_fn(drain::drain))
+            // Only a route reads a body, so only there can one stand still.
             .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(self.limits.body_idle_timeout_seconds)))
             .layer(from_fn_with_state(stack, request::identify))
     }

@@ -9,6 +9,7 @@ mod auth;
 mod bootstrap;
 pub mod config;
 mod connection;
+mod drain;
 mod error;
 pub mod extract;
 mod health;

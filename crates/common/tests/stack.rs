@@ -105,6 +105,22 @@ async fn a_megabyte_of_headers_is_refused_and_the_connection_closed() {
 }
 
 #[tokio::test]
+async fn a_caller_that_is_refused_while_it_sends_learns_why() {
+    let service = start(&[]).await;
+    let body = vec![b'x'; 8 << 20];
+    let head =
+        format!("POST /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    // A blocking client in its usual order: all of the request first, then the answer.
+    let answer = raw(service.address, &[head.as_bytes(), &body].concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    // One that asks first is told at once, and never sends.
+    let waits =
+        "POST /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 9999\r\n\r\n";
+    let answer = raw(service.address, waits.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}
+
+#[tokio::test]
 async fn headers_and_bodies_that_stand_still_are_given_up() {
     let service = start(&[("limits.header_timeout_seconds", "1"), ("limits.body_idle_timeout_seconds", "1")]).await;
     let headers = raw(service.address, b"GET /livez HTTP/1.1\r\nhost: x\r\n").await;

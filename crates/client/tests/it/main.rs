@@ -5,6 +5,8 @@ mod calls;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod lakehouse;
+#[cfg(test)]
 mod repetition;
 #[cfg(test)]
 mod server;

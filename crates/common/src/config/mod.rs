@@ -204,7 +204,6 @@ impl Config {
             ("gateway.idle_timeout_seconds", self.gateway.idle_timeout_seconds == 0),
             ("gateway.response_timeout_seconds", self.gateway.response_timeout_seconds == 0),
             ("ingestd.max_concurrent", self.ingestd.max_concurrent == 0),
-            ("ingestd.row_group_rows", self.ingestd.row_group_rows == 0),
             ("ingestd.sweep_interval_seconds", self.ingestd.sweep_interval_seconds == 0),
             ("limits.body_idle_timeout_seconds", self.limits.body_idle_timeout_seconds == 0),
             ("limits.header_timeout_seconds", self.limits.header_timeout_seconds == 0),

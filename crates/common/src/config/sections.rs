@@ -130,8 +130,6 @@ section! {
         max_concurrent: usize = 2,
         /// Uploads that may wait for a conversion; more are told to come back.
         max_queued: usize = 32,
-        /// Rows in a row group of the Parquet files.
-        row_group_rows: usize = 1_000_000,
         /// How often orphaned objects are looked for.
         sweep_interval_seconds: u64 = 600,
         /// How long an object that no dataset names is kept.

@@ -1,0 +1,115 @@
+use std::time::Instant;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    routing::{get, post},
+};
+use http::StatusCode;
+use lakehouse_common::{
+    ApiError,
+    extract::{Json, Path},
+};
+use lakehouse_types::{
+    ErrorKind,
+    embed::EmbedRequest,
+    vector::{
+        AddRequest, AddResponse, CreateIndexRequest, DeleteRequest, DeleteResponse, IndexInfo, IndexList, Item,
+        MergeRequest, MergeResponse, SearchRequest, SearchResponse,
+    },
+};
+
+use crate::AppState;
+
+/// vectord's routes.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/vectors/index", get(list).post(create))
+        .route("/vectors/index/{name}", get(info).delete(remove))
+        .route("/vectors/index/{name}/add", post(add))
+        .route("/vectors/index/{name}/search", post(search))
+        .route("/vectors/index/{name}/delete", post(delete))
+        .route("/vectors/index/{name}/merge", post(merge))
+        .route("/vectors/index/{name}/items/{id}", get(item))
+        .layer(DefaultBodyLimit::max(state.max_body_bytes))
+        .with_state(state)
+}
+
+async fn list(State(state): State<AppState>) -> Result<Json<IndexList>, ApiError> {
+    Ok(Json(state.registry()?.list()))
+}
+
+async fn create(
+    State(state): State<AppState>,
+    Json(request): Json<CreateIndexRequest>,
+) -> Result<(StatusCode, Json<IndexInfo>), ApiError> {
+    let info = state.registry()?.create(&request).await?;
+    Ok((StatusCode::CREATED, Json(info)))
+}
+
+async fn info(State(state): State<AppState>, Path(name): Path<String>) -> Result<Json<IndexInfo>, ApiError> {
+    Ok(Json(state.registry()?.info(&name)?))
+}
+
+async fn remove(State(state): State<AppState>, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+    state.registry()?.drop_index(&name).await?;
+    state.searches.forget(&name);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn add(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Json(request): Json<AddRequest>,
+) -> Result<Json<AddResponse>, ApiError> {
+    Ok(Json(state.registry()?.add(&name, request).await?))
+}
+
+async fn delete(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Json(request): Json<DeleteRequest>,
+) -> Result<Json<DeleteResponse>, ApiError> {
+    Ok(Json(state.registry()?.delete(&name, request).await?))
+}
+
+async fn item(State(state): State<AppState>, Path((name, id)): Path<(String, String)>) -> Result<Json<Item>, ApiError> {
+    Ok(Json(state.registry()?.get(&name, &id)?))
+}
+
+async fn search(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Json(mut request): Json<SearchRequest>,
+) -> Result<Json<SearchResponse>, ApiError> {
+    let registry = state.registry()?;
+    if let Some(text) = request.text.take() {
+        if request.vector.is_some() {
+            return Err(ApiError::new(ErrorKind::InvalidInput, "give `vector` or `text`, not both"));
+        }
+        // A missing index is the caller's first mistake, and costs no embedding.
+        registry.info(&name)?;
+        request.vector = Some(embedded(&state, text).await?);
+    }
+    let started = Instant::now();
+    let response = registry.search(&name, request).await?;
+    state.searches.took(&name, started.elapsed());
+    Ok(Json(response))
+}
+
+async fn embedded(state: &AppState, text: String) -> Result<Vec<f32>, ApiError> {
+    let Some(client) = &state.embed else {
+        return Err(ApiError::new(ErrorKind::Unavailable, "no embedding service is configured (vectord.embedd_url)"));
+    };
+    let request = EmbedRequest { texts: vec![text], model: None };
+    let answer = client.embed(&request).await?;
+    answer.vectors.into_iter().next().ok_or_else(|| ApiError::new(ErrorKind::BadGateway, "embedd gave no vector"))
+}
+
+async fn merge(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Json(request): Json<MergeRequest>,
+) -> Result<Json<MergeResponse>, ApiError> {
+    Ok(Json(state.registry()?.merge(&name, &request).await?))
+}

@@ -1,0 +1,103 @@
+//! vectord's calls against its router, over the memory backend and without a store.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use http::Request;
+use http_body_util::BodyExt as _;
+use lakehouse_common::{App, Shutdown, config::Config};
+use lakehouse_objstore::{Memory, ObjectStore, PutOptions, body};
+use lakehouse_types::ObjectKey;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower::ServiceExt as _;
+
+async fn start(store: Option<Arc<dyn ObjectStore>>) -> (Router, Shutdown) {
+    let config = Config::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut app = App::new("vectord", &config, &listener).unwrap();
+    let shutdown = Shutdown::new();
+    let state = vectord::start(&mut app, store, None, &config.vectord, &shutdown);
+    let router = app.router(vectord::router(state));
+    while call(&router, "GET", "/readyz", None).await.0 != 200 {
+        tokio::task::yield_now().await;
+    }
+    (router, shutdown)
+}
+
+async fn call(app: &Router, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    let response = app.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+async fn post(app: &Router, path: &str, body: Value) -> (u16, Value) {
+    call(app, "POST", &format!("/vectors/index{path}"), Some(body)).await
+}
+
+#[tokio::test]
+async fn the_calls_answer_as_the_contract_says() {
+    let (app, _shutdown) = start(None).await;
+    assert_eq!(call(&app, "GET", "/health", None).await.1["mode"], "ephemeral");
+    assert_eq!(call(&app, "GET", "/vectors/index", None).await, (200, json!({"indexes": []})));
+    let create = json!({"name": "a", "dimension": 2, "distance": "l2"});
+    assert_eq!(post(&app, "", create.clone()).await.0, 201);
+    assert_eq!(post(&app, "", create).await.0, 409);
+    assert_eq!(post(&app, "", json!({"name": "b/c", "dimension": 2, "distance": "l2"})).await.0, 400);
+    let items = json!({"items": [
+        {"id": "x", "vector": [0, 0], "metadata": {"n": 1}},
+        {"id": "y", "vector": [3, 4]},
+        {"id": "x", "vector": [1, 0]},
+    ]});
+    let (status, answer) = post(&app, "/a/add", items).await;
+    assert_eq!((status, answer), (200, json!({"added": 2, "updated": 0, "duplicates": ["x"]})));
+    let (_, found) = post(&app, "/a/search", json!({"vector": [1, 0], "k": 5})).await;
+    let ids: Vec<&str> = found["results"].as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["x", "y"]);
+    assert_eq!(found["results"][0]["distance"], 0.0);
+    for (path, body, status) in [
+        ("/a/add", json!({"items": []}), 400),
+        ("/a/add", json!({"items": [{"id": "z", "vector": [1]}]}), 400),
+        ("/a/search", json!({"vector": [1, 2, 3], "k": 1}), 400),
+        ("/a/search", json!({"k": 1}), 400),
+        ("/a/search", json!({"vector": [1, 2], "text": "x", "k": 1}), 400),
+        ("/a/search", json!({"text": "x", "k": 1}), 503),
+        ("/none/search", json!({"vector": [1, 2], "k": 1}), 404),
+        ("/none/search", json!({"text": "x", "k": 1}), 404),
+        ("/a/merge", json!({"dest": "a"}), 400),
+        ("/a/merge", json!({"dest": "none"}), 404),
+        ("/a/delete", json!({"id": ["x"]}), 400),
+    ] {
+        assert_eq!(post(&app, path, body.clone()).await.0, status, "{path} {body}");
+    }
+    assert_eq!(post(&app, "/a/delete", json!({"ids": ["x", "q"]})).await, (200, json!({"deleted": 1, "missing": 1})));
+    assert_eq!(call(&app, "GET", "/vectors/index/a/items/x", None).await.0, 404);
+    assert_eq!(call(&app, "GET", "/vectors/index/a/items/y", None).await.1["vector"], json!([3.0, 4.0]));
+    assert_eq!(call(&app, "DELETE", "/vectors/index/a", None).await.0, 204);
+    assert_eq!(call(&app, "DELETE", "/vectors/index/a", None).await.0, 404);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let store: Arc<dyn ObjectStore> = Arc::new(Memory::new(1 << 30));
+    let (app, shutdown) = start(Some(Arc::clone(&store))).await;
+    post(&app, "", json!({"name": "kept", "dimension": 2, "distance": "dot"})).await;
+    assert_eq!(post(&app, "/kept/add", json!({"items": [{"id": "x", "vector": [1, 2]}]})).await.0, 200);
+    shutdown.trigger();
+    drop(app);
+
+    let bad = ObjectKey::new("_vectors/bad.lhv1").unwrap();
+    store.put(&bad, body("LHV1 and then nothing"), PutOptions::default()).await.unwrap();
+    let (app, _shutdown) = start(Some(store)).await;
+    assert_eq!(call(&app, "GET", "/vectors/index/kept/items/x", None).await.1["vector"], json!([1.0, 2.0]));
+    let (status, ready) = call(&app, "GET", "/readyz", None).await;
+    assert_eq!((status, &ready["status"]), (200, &json!("degraded")));
+    assert_eq!(ready["degraded"][0]["what"], "index bad");
+    assert_eq!(post(&app, "/bad/search", json!({"vector": [1, 2], "k": 1})).await.0, 503);
+    assert_eq!(call(&app, "DELETE", "/vectors/index/bad", None).await.0, 204);
+}

@@ -1,0 +1,153 @@
+use std::collections::HashSet;
+
+use lakehouse_types::ingest::RenamedColumn;
+
+use crate::{kind::KindSet, schema::ColumnType, value::classify};
+
+/// The longest header cell that a guess takes for a name, in characters.
+const LONGEST_GUESSED_NAME: usize = 64;
+
+/// Is the first record a header? Decided on the text alone, for files that come without a word.
+///
+/// Each column votes: one whose first cell is text above values of another type says yes, one whose
+/// first cell is such a value itself says no. Where no column has anything but text, the first
+/// record is a header if its cells could be names: short, not empty, all different, and none of
+/// them found again below.
+pub(crate) fn looks_like_header(first: &[Vec<u8>], rest: &[Vec<Vec<u8>>]) -> bool {
+    let (mut yes, mut no) = (0_usize, 0_usize);
+    for (column, cell) in first.iter().enumerate() {
+        let below =
+            rest.iter().filter_map(|row| row.get(column)).fold(KindSet::EMPTY, |set, cell| set.union(classify(cell)));
+        let top = classify(cell);
+        if top == KindSet::NULL {
+            continue;
+        }
+        let typed = below.resolve() != ColumnType::Varchar;
+        let is_value = top != KindSet::TEXT;
+        match (typed, is_value) {
+            // Above text or nothing, too: a header of numbers is rarer than no header.
+            (_, true) => no += 1,
+            (true, false) => yes += 1,
+            (false, false) => {}
+        }
+    }
+    if yes + no > 0 { yes > no } else { could_be_names(first, rest) }
+}
+
+fn could_be_names(first: &[Vec<u8>], rest: &[Vec<Vec<u8>>]) -> bool {
+    let different: HashSet<&[u8]> = first.iter().map(Vec::as_slice).collect();
+    different.len() == first.len()
+        && first.iter().enumerate().all(|(column, cell)| {
+            !cell.is_empty()
+                && String::from_utf8_lossy(cell).chars().count() <= LONGEST_GUESSED_NAME
+                && rest.iter().all(|row| row.get(column) != Some(cell))
+        })
+}
+
+/// The columns' names, and which of them are not as the header has them.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Names {
+    pub(crate) names: Vec<String>,
+    pub(crate) renamed: Vec<RenamedColumn>,
+}
+
+/// Makes names unique when case is ignored, as SQL does. White space around a name goes, an empty
+/// one becomes `column<position>`, and a repeated one gets `_2`, `_3`, ... A name that the header
+/// has itself is never taken by a renamed one.
+pub(crate) fn unique_names(header: &[String]) -> Names {
+    let mut taken: HashSet<String> = header.iter().map(|name| fold(name.trim())).collect();
+    let mut used = HashSet::new();
+    let mut result = Names::default();
+    for (position, from) in header.iter().enumerate() {
+        let trimmed = from.trim();
+        let is_free = !trimmed.is_empty() && used.insert(fold(trimmed));
+        let to = if is_free { trimmed.to_owned() } else { free_name(trimmed, position, &mut taken) };
+        if to != *from {
+            result.renamed.push(RenamedColumn { position, from: from.clone(), to: to.clone() });
+        }
+        result.names.push(to);
+    }
+    result
+}
+
+fn free_name(name: &str, position: usize, taken: &mut HashSet<String>) -> String {
+    let base = if name.is_empty() { format!("column{}", position + 1) } else { name.to_owned() };
+    let first = if name.is_empty() { 1 } else { 2 };
+    let mut number = first;
+    loop {
+        let candidate = if number == 1 { base.clone() } else { format!("{base}_{number}") };
+        if taken.insert(fold(&candidate)) {
+            return candidate;
+        }
+        number += 1;
+    }
+}
+
+/// Equal for names that SQL or a file system may take for the same.
+pub(crate) fn fold(name: &str) -> String {
+    name.to_lowercase().to_uppercase().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(header: &[&str]) -> Vec<String> {
+        unique_names(&header.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).names
+    }
+
+    fn rows(rows: &[&[&str]]) -> Vec<Vec<Vec<u8>>> {
+        rows.iter().map(|row| row.iter().map(|cell| cell.as_bytes().to_vec()).collect()).collect()
+    }
+
+    fn guess(all: &[&[&str]]) -> bool {
+        let all = rows(all);
+        looks_like_header(&all[0], &all[1..])
+    }
+
+    #[test]
+    fn names_become_unique() {
+        assert_eq!(names(&["a", "A", "a_2", ""]), ["a", "A_3", "a_2", "column4"]);
+        assert_eq!(names(&["", "column1", ""]), ["column1_2", "column1", "column3"]);
+        assert_eq!(names(&[" id ", "id"]), ["id", "id_2"]);
+        assert_eq!(names(&["straße", "STRASSE"]), ["straße", "STRASSE_2"]);
+    }
+
+    #[test]
+    fn renamed_columns_are_told_with_their_old_name() {
+        let result = unique_names(&[" id".to_owned(), "x".to_owned(), "ID".to_owned()]);
+        let told: Vec<_> = result.renamed.iter().map(|r| (r.position, r.from.as_str(), r.to.as_str())).collect();
+        assert_eq!(told, [(0, " id", "id"), (2, "ID", "ID_2")]);
+    }
+
+    #[test]
+    fn headers_are_told_from_data() {
+        assert!(guess(&[&["name", "age"], &["Ann", "7"], &["Bob", "8"]]));
+        assert!(guess(&[&["", "age"], &["Ann", "7"]]), "a data frame's index has no name");
+        assert!(!guess(&[&["3", "Fears for T N pension"], &["4", "The race is on"]]));
+        assert!(!guess(&[&["1", "2"], &["3", "4"]]));
+        assert!(guess(&[&["city", "state"], &["Holtsville", "NY"]]));
+        assert!(!guess(&[&["NY", "x"], &["NY", "y"]]), "a value that comes again is no name");
+        assert!(!guess(&[&["a", "a"], &["b", "c"]]));
+        assert!(guess(&[&["id", "when"]]));
+        assert!(!guess(&[&["1", "2020-01-01"]]));
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_unique_and_stay_where_they_can(header in proptest::collection::vec("[aAbB _2]{0,4}", 1..12)) {
+            let result = unique_names(&header);
+            let folded: HashSet<String> = result.names.iter().map(|name| fold(name)).collect();
+            prop_assert_eq!(folded.len(), header.len());
+            prop_assert!(result.names.iter().all(|name| !name.is_empty() && name.trim() == name));
+            for (position, name) in header.iter().enumerate() {
+                let first = header.iter().position(|other| fold(other.trim()) == fold(name.trim()));
+                if first == Some(position) && !name.trim().is_empty() {
+                    prop_assert_eq!(&result.names[position], name.trim());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use lakehouse_types::{ErrorKind, ServiceError, ingest::BadRow};
+use serde_json::{Map, Value};
+
+/// Why an ingest failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option or the file as a whole is not something this service takes.
+    #[error("{0}")]
+    Invalid(String),
+    /// Rows that don't fit, in a file that was not to be skipped over.
+    #[error("{}", describe_rows(.0))]
+    BadRows(Vec<BadRow>),
+    /// The file is over a cap that keeps memory bounded.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Too much is going on already.
+    #[error("{reason}")]
+    Busy {
+        /// What is at its limit.
+        reason: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The caller went away, or the service is shutting down.
+    #[error("the ingest was cancelled before it was committed; nothing has changed")]
+    Cancelled,
+    /// The object store.
+    #[error("store: {0}")]
+    Store(#[from] lakehouse_objstore::Error),
+    /// The catalog.
+    #[error("catalog: {0}")]
+    Catalog(Box<dyn ServiceError>),
+    /// The local disk, or a bug.
+    #[error("{action}: {source}")]
+    Internal {
+        /// Verb and noun: "read spool file".
+        action: &'static str,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// Wraps a cause with what was being done.
+    pub fn internal(action: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal { action, source: source.into() }
+    }
+
+    /// For `map_err`: wraps a cause with what was being done.
+    pub(crate) fn during<E>(action: &'static str) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        move |source| Self::internal(action, source)
+    }
+}
+
+fn describe_rows(rows: &[BadRow]) -> String {
+    let listed: Vec<String> = rows.iter().map(|row| format!("line {}: {}", row.line, row.reason)).collect();
+    listed.join("; ")
+}
+
+impl ServiceError for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid(_) | Self::BadRows(_) => ErrorKind::InvalidInput,
+            Self::TooLarge(_) => ErrorKind::TooLarge,
+            Self::Busy { .. } | Self::Cancelled => ErrorKind::Unavailable,
+            Self::Store(error) => upstream(error.kind()),
+            Self::Catalog(error) => match error.kind() {
+                // What the catalog says about the caller's own request is the caller's to read.
+                kind @ (ErrorKind::Conflict | ErrorKind::InvalidInput | ErrorKind::TooLarge) => kind,
+                kind => upstream(kind),
+            },
+            Self::Internal { .. } => ErrorKind::Internal,
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Store(_) => match self.kind() {
+                ErrorKind::Unavailable => "the object store is not available; nothing has changed".to_owned(),
+                _ => "the object store failed; nothing has changed".to_owned(),
+            },
+            Self::Catalog(error) => match self.kind() {
+                ErrorKind::Unavailable => "the catalog is not available; nothing has changed".to_owned(),
+                ErrorKind::BadGateway => "the catalog failed; nothing has changed".to_owned(),
+                // Only drift names columns.
+                ErrorKind::Conflict if error.extensions().contains_key("columns") => {
+                    format!("{}; `types=` declares what a column is, or use another name", error.detail())
+                }
+                _ => error.detail(),
+            },
+            Self::Internal { .. } => "an internal error; the log has it under this request id".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after, .. } => Some(*retry_after),
+            Self::Store(error) if self.kind() == ErrorKind::Unavailable => Some(wait(error.retry_after())),
+            Self::Catalog(error) if self.kind() == ErrorKind::Unavailable => Some(wait(error.retry_after())),
+            Self::Cancelled => Some(DEFAULT_WAIT),
+            _ => None,
+        }
+    }
+
+    fn extensions(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        match self {
+            Self::BadRows(rows) => {
+                members.insert("rows".to_owned(), serde_json::to_value(rows).unwrap_or_default());
+            }
+            Self::Catalog(error) => return error.extensions(),
+            _ => {}
+        }
+        members
+    }
+}
+
+/// How long a caller waits where an upstream doesn't say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+
+fn wait(hint: Option<Duration>) -> Duration {
+    hint.unwrap_or(DEFAULT_WAIT)
+}
+
+/// An upstream that can't be reached, or is too slow, is worth a retry by the caller. Anything
+/// else that it says is not the caller's doing.
+const fn upstream(kind: ErrorKind) -> ErrorKind {
+    match kind {
+        ErrorKind::Unavailable | ErrorKind::Timeout => ErrorKind::Unavailable,
+        _ => ErrorKind::BadGateway,
+    }
+}

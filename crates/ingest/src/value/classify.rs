@@ -1,0 +1,125 @@
+use super::{Number, Temporal, is_lossless_double, parse_number, parse_temporal, parse_word};
+use crate::kind::KindSet;
+
+/// `cell` without the spaces and tabs around it.
+pub(crate) fn trim(mut cell: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = cell {
+        cell = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = cell {
+        cell = rest;
+    }
+    cell
+}
+
+/// Exactly one of the spellings of null.
+#[inline]
+pub(crate) fn is_null_token(cell: &[u8]) -> bool {
+    match cell.len() {
+        0 => true,
+        2 => cell == b"NA",
+        3 => cell == b"N/A",
+        4 => cell == b"null" || cell == b"NULL",
+        _ => false,
+    }
+}
+
+/// Null in a column that is not text.
+#[inline]
+pub(crate) fn is_null(cell: &[u8]) -> bool {
+    is_null_token(cell) || is_null_token(trim(cell))
+}
+
+/// The kind of one cell.
+pub(crate) fn classify(cell: &[u8]) -> KindSet {
+    let cell = trim(cell);
+    if is_null_token(cell) {
+        return KindSet::NULL;
+    }
+    match cell.first() {
+        Some(b'0'..=b'9') => match parse_temporal(cell) {
+            Some(Temporal::Date(_)) => KindSet::DATE,
+            Some(Temporal::Timestamp(_)) => KindSet::TIMESTAMP,
+            Some(Temporal::TimestampTz(_)) => KindSet::TIMESTAMP_TZ,
+            Some(Temporal::Time(_)) => KindSet::TIME,
+            None => number_kind(cell),
+        },
+        Some(b'-' | b'.') => number_kind(cell),
+        Some(b't' | b'T' | b'f' | b'F') if is_boolean(cell) => KindSet::BOOLEAN,
+        Some(b'n' | b'N' | b'i' | b'I') if parse_word(cell).is_some() => KindSet::FLOAT,
+        _ => KindSet::TEXT,
+    }
+}
+
+fn is_boolean(cell: &[u8]) -> bool {
+    cell.eq_ignore_ascii_case(b"true") || cell.eq_ignore_ascii_case(b"false")
+}
+
+fn number_kind(cell: &[u8]) -> KindSet {
+    match parse_number(cell) {
+        Some(Number::Integer(value)) => match is_lossless_double(i128::from(value)) {
+            true => KindSet::INTEGER,
+            false => KindSet::INTEGER_WIDE,
+        },
+        Some(Number::Huge(value)) => match is_lossless_double(value) {
+            true => KindSet::HUGE,
+            false => KindSet::HUGE_WIDE,
+        },
+        Some(Number::Float(_)) => KindSet::FLOAT,
+        // `-inf`, `-nan`.
+        None if parse_word(cell).is_some() => KindSet::FLOAT,
+        None => KindSet::TEXT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(kind: KindSet, cells: &[&str]) {
+        for cell in cells {
+            assert_eq!(classify(cell.as_bytes()), kind, "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_by_example() {
+        all(KindSet::NULL, &["", "NA", "N/A", "null", "NULL", "  ", " NA\t"]);
+        all(KindSet::BOOLEAN, &["true", "False", "TRUE", " true "]);
+        all(KindSet::INTEGER, &["0", "7", "-1", "1234567890", " 12 ", "9007199254740992", "9223372036854775000"]);
+        all(KindSet::INTEGER_WIDE, &["9007199254740993", "9223372036854775807", "-9223372036854775808"]);
+        all(KindSet::HUGE, &["10000000000000000000", "-20000000000000000000"]);
+        all(KindSet::HUGE_WIDE, &["9223372036854775809", "99999999999999999999999999999999999999"]);
+        all(KindSet::FLOAT, &["1.0", "-0", ".5", "5.", "1e5", "-1.5E-3", "NaN", "inf", "-Infinity", "0.10", "1e+05"]);
+        all(KindSet::DATE, &["2013-01-01", "0001-01-01", "9999-12-31", "2024-02-29"]);
+        all(KindSet::TIMESTAMP, &["2013-01-01T06:00:00", "2013-01-01 06:00", "2013-01-01 06:00:00.123456"]);
+        all(KindSet::TIMESTAMP_TZ, &["2013-01-01T06:00:00Z", "2013-01-01 06:00:00+02", "2013-01-01 06:00:00 UTC"]);
+        all(KindSet::TIME, &["06:00", "23:59:59", "00:00:00.5"]);
+    }
+
+    #[test]
+    fn what_a_type_would_lose_is_text() {
+        all(KindSet::TEXT, &["00501", "-01", "007.5", "+1", "+1.5", "1,000", "1_000", "0x1F", "5%", "1e999", "1e-999"]);
+        all(
+            KindSet::TEXT,
+            &[
+                "1.2.3",
+                "-",
+                ".",
+                "1e",
+                "--1",
+                "1-2",
+                "t",
+                "yes",
+                "Na",
+                "nope",
+                "999999999999999999999999999999999999999",
+            ],
+        );
+        all(
+            KindSet::TEXT,
+            &["2013-02-29", "2013-13-01", "0000-01-01", "2013/01/02", "2013-1-2", "24:00", "12:60", "23:59:60"],
+        );
+        all(KindSet::TEXT, &["2013-01-01 06:00:00.1234567", "2013-01-01T", "2013-01-01 06:00:00+25:00", "2013-01-01x"]);
+    }
+}

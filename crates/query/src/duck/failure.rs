@@ -1,0 +1,96 @@
+use std::ffi::{CStr, c_char};
+
+use duckdb::ffi;
+use serde::{Deserialize, Serialize};
+
+/// What kind of thing went wrong inside DuckDB, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FailureKind {
+    /// The statement's own fault: it does not parse or bind, or a value does not convert.
+    Sql,
+    /// It needs more memory, or more room for spilled data, than it may have.
+    Memory,
+    /// It was interrupted.
+    Interrupted,
+    /// A file could not be read.
+    Io,
+    /// The result is over the limit; not DuckDB's but the worker's own.
+    TooLarge,
+    /// A bug, or an instance that is broken from here on.
+    Internal,
+}
+
+/// An error of DuckDB, with its own message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+}
+
+/// DuckDB puts the class of an error before its message. That text is the one place where it is
+/// the same for statements that fail to prepare, to run, and to go on.
+const CLASSES: [(&str, FailureKind); 6] = [
+    ("Out of Memory Error", FailureKind::Memory),
+    ("INTERRUPT Error", FailureKind::Interrupted),
+    ("IO Error", FailureKind::Io),
+    ("INTERNAL Error", FailureKind::Internal),
+    ("FATAL Error", FailureKind::Internal),
+    ("Permission Error", FailureKind::Internal),
+];
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    pub(crate) fn sql(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Sql, message)
+    }
+
+    pub(super) fn from_message(message: Option<String>) -> Self {
+        let message = message.unwrap_or_else(|| "DuckDB failed without a message".to_owned());
+        let class = CLASSES.iter().find(|(prefix, _)| message.starts_with(prefix));
+        Self { kind: class.map_or(FailureKind::Sql, |(_, kind)| *kind), message }
+    }
+}
+
+/// Copies a message that DuckDB owns.
+///
+/// # Safety
+/// `text` is null or a C string that lives through the call.
+pub(super) unsafe fn text(text: *const c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}
+
+/// # Safety
+/// `result` is a result that DuckDB has filled and that is not destroyed yet.
+pub(super) unsafe fn of_result(result: *mut ffi::duckdb_result) -> Failure {
+    // SAFETY: the caller's promise; the text lives as long as the result.
+    Failure::from_message(unsafe { text(ffi::duckdb_result_error(result)) })
+}
+
+/// Takes over error data, where there is some.
+///
+/// # Safety
+/// `data` is null or error data that nobody else frees.
+pub(super) unsafe fn of_error_data(mut data: ffi::duckdb_error_data) -> Result<(), Failure> {
+    if data.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the caller's promise; the text is copied before the data is destroyed.
+    unsafe {
+        let outcome = if ffi::duckdb_error_data_has_error(data) {
+            Err(Failure::from_message(text(ffi::duckdb_error_data_message(data))))
+        } else {
+            Ok(())
+        };
+        ffi::duckdb_destroy_error_data(&raw mut data);
+        outcome
+    }
+}

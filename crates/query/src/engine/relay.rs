@@ -1,0 +1,128 @@
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    Error, Options,
+    cache::Pin,
+    duck::{Failure, FailureKind},
+    worker::{Event, Lease, Worker, protocol::Response},
+};
+
+/// How long a worker has to stop after it was told to; then it is killed. Long enough for any
+/// statement that listens: DuckDB looks for interrupts after each 2,048 rows.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Why there is no answer, and whether another try may give one.
+#[derive(Debug)]
+pub(super) struct Stop {
+    pub(super) error: Error,
+    pub(super) retry: bool,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self { error, retry: false }
+    }
+}
+
+/// What comes out of a relay: pieces, then one end.
+#[derive(Debug)]
+pub(super) enum Item {
+    Piece(Bytes),
+    End,
+}
+
+/// Takes a result from a worker to whoever reads the answer, and stops the worker when time is
+/// up or nobody reads. It runs as a task of its own: an answer that nobody polls must not keep a
+/// worker for ever.
+#[derive(Debug)]
+pub(super) struct Relay {
+    pub(super) lease: Lease,
+    pub(super) pins: Vec<Pin>,
+    pub(super) deadline: Instant,
+    pub(super) options: Arc<Options>,
+}
+
+impl Relay {
+    pub(super) async fn run(mut self, to: mpsc::Sender<Result<Item, Stop>>) {
+        let end = self.pump(&to).await.map(|()| Item::End);
+        // The place is free before the caller learns of the end: its next query may need it.
+        drop(self);
+        let _ = to.send(end).await;
+    }
+
+    async fn pump(&mut self, to: &mpsc::Sender<Result<Item, Stop>>) -> Result<(), Stop> {
+        loop {
+            let worker = self.lease.worker()?;
+            let event = tokio::select! {
+                event = worker.next() => event,
+                () = tokio::time::sleep_until(self.deadline) => {
+                    self.stop().await;
+                    return Err(Error::Timeout { limit: self.options.timeout }.into());
+                }
+                () = to.closed() => {
+                    self.stop().await;
+                    return Err(Error::Cancelled.into());
+                }
+            };
+            match event {
+                Ok(Event::Data(piece)) => self.pass_on(piece, to).await?,
+                Ok(Event::Response(Response::Done { .. })) => return Ok(()),
+                Ok(Event::Response(Response::Failed(failure))) => return Err(self.failed(failure)),
+                Ok(Event::Response(other)) => {
+                    self.lease.retire();
+                    return Err(Error::Internal(format!("worker answered a run with {other:?}")).into());
+                }
+                Err(error) => {
+                    self.lease.retire();
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// Hands a piece on. The time that the reader takes is not the query's; but one that takes
+    /// nothing for as long as a whole query may last holds a place for nothing.
+    async fn pass_on(&mut self, piece: Bytes, to: &mpsc::Sender<Result<Item, Stop>>) -> Result<(), Stop> {
+        let began = Instant::now();
+        let sent = tokio::time::timeout(self.options.timeout, to.send(Ok(Item::Piece(piece)))).await;
+        self.deadline += began.elapsed();
+        if matches!(sent, Ok(Ok(()))) {
+            return Ok(());
+        }
+        self.stop().await;
+        Err(Error::Cancelled.into())
+    }
+
+    fn failed(&mut self, failure: Failure) -> Stop {
+        // After these, DuckDB's instance is in a state that nobody has tested.
+        if matches!(failure.kind, FailureKind::Memory | FailureKind::Internal) {
+            self.lease.retire();
+        }
+        let retry = failure.kind == FailureKind::Io || failure.message.contains(".parquet");
+        if retry {
+            self.pins.iter().for_each(Pin::doubt);
+        }
+        Stop { error: Error::of_failure(failure, self.options.max_result_bytes), retry: retry && !self.pins.is_empty() }
+    }
+
+    /// Stops the worker's run, or else the worker.
+    async fn stop(&mut self) {
+        let stopped = match self.lease.worker() {
+            Ok(worker) => tokio::time::timeout(GRACE, wind_down(worker)).await,
+            Err(_) => return,
+        };
+        if !matches!(stopped, Ok(Ok(()))) {
+            tracing::warn!("killing a worker that did not stop");
+            self.lease.retire();
+        }
+    }
+}
+
+async fn wind_down(worker: &mut Worker) -> Result<(), Error> {
+    worker.cancel().await?;
+    while !matches!(worker.next().await?, Event::Response(_)) {}
+    Ok(())
+}

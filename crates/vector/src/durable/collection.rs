@@ -1,0 +1,194 @@
+//! One durable index: its state, and the calls that change it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use lakehouse_objstore::ObjectStore;
+use lakehouse_types::{Name, vector::IndexInfo};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, RwLock, mpsc, oneshot};
+
+use super::{Options, committer, log::Operation, maintenance::Maintenance};
+use crate::{Change, Error, Index, Outcome, Result, Stats};
+
+/// Requests that may wait for the committer before senders have to wait themselves.
+const QUEUE: usize = 256;
+
+/// May the index be written?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Serving,
+    /// Another process writes it.
+    Fenced,
+    Dropped,
+}
+
+/// Where the log stands. Locked while a change is applied, so that a snapshot's items and its
+/// sequence number belong together.
+#[derive(Debug)]
+pub(super) struct State {
+    /// The last entry whose changes the index has.
+    pub(super) applied: u64,
+    /// The last entry that the file covers.
+    pub(super) covered: u64,
+    /// The first entry that may still be in the store.
+    pub(super) first: u64,
+    /// Bytes of the entries behind the file.
+    pub(super) log_bytes: u64,
+    /// The file's entity tag and size.
+    pub(super) etag: String,
+    pub(super) file_bytes: u64,
+    pub(super) status: Status,
+    pub(super) changed: Instant,
+}
+
+/// What the committer, the saver and the readers of an index share.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) name: Name,
+    pub(super) index: Index,
+    pub(super) incarnation: u64,
+    pub(super) writer: u64,
+    pub(super) options: Arc<Options>,
+    pub(super) store: Option<Store>,
+    pub(super) state: Mutex<State>,
+    /// One save at a time, and none while the index is removed.
+    pub(super) saving: tokio::sync::Mutex<()>,
+    pub(super) save_micros: AtomicU64,
+    /// Told whenever some of the backlog is done.
+    pub(super) progress: Notify,
+    pub(super) queued: AtomicBool,
+    /// This process has written an entry to the log, or seen that it did.
+    pub(super) claimed: AtomicBool,
+    pub(super) maintenance: Maintenance,
+    /// Told when the log has grown enough for a save.
+    pub(super) save_wanted: Arc<Notify>,
+}
+
+/// The store, in a form that can be printed.
+#[derive(Clone)]
+pub(super) struct Store(pub(super) Arc<dyn ObjectStore>);
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+/// Sizes and times of an index, for metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexMetrics {
+    /// The index.
+    pub name: String,
+    /// Its sizes.
+    pub stats: Stats,
+    /// Log entries that the file does not cover.
+    pub log_entries: u64,
+    /// Their size in bytes.
+    pub log_bytes: u64,
+    /// How long the last save took; zero before the first.
+    pub save_duration: Duration,
+}
+
+/// One request for the committer.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) operation: Operation,
+    pub(super) reply: oneshot::Sender<Result<Outcome>>,
+}
+
+/// A handle on a durable index. The committer ends when the last one is gone.
+#[derive(Debug)]
+pub(super) struct Collection {
+    pub(super) core: Arc<Core>,
+    requests: mpsc::Sender<Request>,
+    /// Held shared by adds and deletes, alone by a merge.
+    pub(super) writes: RwLock<()>,
+}
+
+impl Core {
+    pub(super) fn stats(&self) -> Stats {
+        self.index.stats()
+    }
+
+    /// Tells the maintenance threads that there may be something to do.
+    pub(super) fn wake_maintenance(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.maintenance.enqueue(Arc::downgrade(self));
+        }
+    }
+
+    /// Has the log grown large, in relation to the file?
+    pub(super) fn save_due(&self, idle: bool) -> bool {
+        /// Reading an entry costs about as much as reading so many bytes of a file.
+        const ENTRY_COST: u64 = 64 << 10;
+        let state = self.state.lock();
+        let entries = state.applied - state.covered;
+        if state.status != Status::Serving || entries == 0 || self.store.is_none() {
+            return false;
+        }
+        let cost = state.log_bytes + entries * ENTRY_COST;
+        2 * cost >= state.file_bytes.max(self.options.save_floor)
+            || (idle && state.changed.elapsed() >= self.options.save_idle)
+    }
+}
+
+impl Collection {
+    pub(super) fn start(core: Core) -> Arc<Self> {
+        let core = Arc::new(core);
+        core.wake_maintenance();
+        let (requests, queue) = mpsc::channel(QUEUE);
+        tokio::spawn(committer::run(Arc::clone(&core), queue));
+        Arc::new(Self { core, requests, writes: RwLock::new(()) })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.core.name.as_str()
+    }
+
+    pub(super) fn info(&self) -> IndexInfo {
+        let (params, stats) = (self.core.index.params(), self.core.stats());
+        IndexInfo {
+            name: self.core.name.clone(),
+            dimension: params.dimension,
+            distance: params.distance,
+            m: params.m,
+            ef_construction: params.ef_construction,
+            ef_search: params.ef_search,
+            count: stats.items,
+            indexed: self.core.index.indexed().min(stats.items),
+        }
+    }
+
+    pub(super) fn metrics(&self) -> IndexMetrics {
+        let (log_entries, log_bytes) = {
+            let state = self.core.state.lock();
+            (state.applied - state.covered, state.log_bytes)
+        };
+        IndexMetrics {
+            name: self.name().to_owned(),
+            stats: self.core.stats(),
+            log_entries,
+            log_bytes,
+            save_duration: Duration::from_micros(self.core.save_micros.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Waits until the change is durable and visible. It is carried out even where the caller
+    /// stops waiting.
+    pub(super) async fn commit(&self, change: Change) -> Result<Outcome> {
+        self.submit(Operation::Change(change)).await
+    }
+
+    pub(super) async fn submit(&self, operation: Operation) -> Result<Outcome> {
+        const STOPPED: Error = Error::Internal("the index's committer is gone");
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { operation, reply }).await.map_err(|_| STOPPED)?;
+        answer.await.map_err(|_| STOPPED)?
+    }
+}

@@ -1,0 +1,348 @@
+//! All indexes of a service.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt as _, stream};
+use lakehouse_objstore::ObjectStore;
+use lakehouse_types::{
+    Name, ServiceError as _,
+    vector::{
+        AddRequest, AddResponse, CreateIndexRequest, DeleteRequest, DeleteResponse, IndexInfo, IndexList, Item,
+        MergeRequest, MergeResponse, QuarantinedIndex, SearchHit, SearchRequest, SearchResponse,
+    },
+};
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+use super::{
+    Options,
+    collection::{Collection, IndexMetrics, State, Status, Store},
+    lifecycle::{Reservation, Slot, Slots, drop_slot, write_empty},
+    load::{self, Context, blocking},
+    maintenance::Maintenance,
+    merge, save,
+};
+use crate::{Change, Error, Index, Params, Query, Result};
+
+/// How often idle logs are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Saves at once: each reads a whole index.
+const SAVES: usize = 2;
+/// A scan of more vectors than this is no work for a thread that serves connections.
+const QUICK_SCAN: u64 = 4_096;
+
+/// All indexes of a service, each durable in the store, or in memory only without one. Every
+/// method may be called at any time from any task of a tokio runtime.
+#[derive(Debug)]
+pub struct Registry {
+    context: Context,
+    slots: Slots,
+    sweeper: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
+}
+
+impl Registry {
+    /// Loads every index that the store has, several at once. One that can't be loaded is
+    /// [quarantined](Self::quarantined); the others serve.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the store can't be listed: try again later.
+    pub async fn open(store: Option<Arc<dyn ObjectStore>>, options: Options) -> Result<Self> {
+        let maintenance = Maintenance::start(options.threads).map_err(|error| {
+            tracing::error!(%error, "start maintenance threads");
+            Error::Internal("start maintenance threads")
+        })?;
+        let context = Context {
+            options: Arc::new(options),
+            store: store.map(Store),
+            maintenance,
+            save_wanted: Arc::new(Notify::new()),
+        };
+        let slots = Arc::new(RwLock::new(load_all(&context).await?));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&slots), Arc::clone(&context.save_wanted)));
+        Ok(Self { context, slots, sweeper })
+    }
+
+    /// Is everything lost with the process?
+    #[must_use]
+    pub const fn ephemeral(&self) -> bool {
+        self.context.store.is_none()
+    }
+
+    fn collection(&self, name: &str) -> Result<Arc<Collection>> {
+        match self.slots.read().get(name) {
+            Some(Slot::Serving(collection)) => Ok(Arc::clone(collection)),
+            Some(Slot::Quarantined(reason)) => {
+                Err(Error::Quarantined { name: name.to_owned(), reason: reason.clone() })
+            }
+            Some(Slot::Busy) | None => Err(Error::NoIndex(name.to_owned())),
+        }
+    }
+
+    /// Creates an empty index.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Exists`], [`Error::Quarantined`], or the store's.
+    pub async fn create(&self, request: &CreateIndexRequest) -> Result<IndexInfo> {
+        let params = Params::from_request(request)?;
+        let reservation = self.reserve(&request.name)?;
+        let index = Index::new(params, self.context.options.tuning);
+        let incarnation = rand::random();
+        let (etag, file_bytes) = match &self.context.store {
+            None => Default::default(),
+            Some(store) => write_empty(store, &self.context.options, &request.name, &index, incarnation).await?,
+        };
+        let state = State {
+            applied: 0,
+            covered: 0,
+            first: 1,
+            log_bytes: 0,
+            etag,
+            file_bytes,
+            status: Status::Serving,
+            changed: Instant::now(),
+        };
+        let collection = Collection::start(self.context.core(request.name.clone(), index, incarnation, state));
+        let info = collection.info();
+        reservation.become_slot(Slot::Serving(collection));
+        Ok(info)
+    }
+
+    /// Takes a name that is free.
+    fn reserve(&self, name: &Name) -> Result<Reservation> {
+        let mut slots = self.slots.write();
+        match slots.get(name.as_str()) {
+            None => {
+                slots.insert(name.to_string(), Slot::Busy);
+                Ok(Reservation { slots: Arc::clone(&self.slots), name: name.to_string() })
+            }
+            Some(Slot::Serving(_)) => Err(Error::Exists(name.to_string())),
+            Some(Slot::Quarantined(reason)) => {
+                Err(Error::Quarantined { name: name.to_string(), reason: reason.clone() })
+            }
+            Some(Slot::Busy) => Err(Error::Unavailable {
+                reason: format!("index `{name}` is being created or removed"),
+                retry_after: Duration::from_secs(1),
+            }),
+        }
+    }
+
+    /// Removes an index and all it has in the store, also one that is quarantined.
+    ///
+    /// # Errors
+    /// [`Error::NoIndex`], or the store's.
+    pub async fn drop_index(&self, name: &str) -> Result<()> {
+        let collection = match self.collection(name) {
+            Err(Error::Quarantined { .. }) => None,
+            other => Some(other?),
+        };
+        let (slots, store) = (Arc::clone(&self.slots), self.context.store.clone());
+        // A task of its own: a caller that stops waiting must not leave half of it undone.
+        let (told, answer) = tokio::sync::oneshot::channel();
+        let dropping = drop_slot(slots, store, name.to_owned(), collection);
+        tokio::spawn(async move {
+            match dropping.await {
+                Ok(removal) => {
+                    let removed = removal.run().await;
+                    drop(told.send(removed));
+                }
+                Err(error) => drop(told.send(Err(error))),
+            }
+        });
+        // Once it is dropped it is dropped: if the store is slow to forget it, that goes on behind.
+        match tokio::time::timeout(self.context.options.store_timeout, answer).await {
+            Ok(answer) => answer.map_err(|_| Error::Internal("the removal of an index died"))?,
+            Err(_) if matches!(self.collection(name), Err(Error::NoIndex(_))) => Ok(()),
+            Err(_) => Err(Error::Unavailable {
+                reason: format!("index `{name}` is being removed, and the store is slow"),
+                retry_after: Duration::from_secs(1),
+            }),
+        }
+    }
+
+    /// Every index, sorted by name.
+    #[must_use]
+    pub fn list(&self) -> IndexList {
+        let indexes = self.serving().iter().map(|collection| collection.info()).collect();
+        IndexList { indexes, quarantined: self.quarantined() }
+    }
+
+    fn serving(&self) -> Vec<Arc<Collection>> {
+        serving(&self.slots)
+    }
+
+    /// What is known of an index.
+    ///
+    /// # Errors
+    /// [`Error::NoIndex`] or [`Error::Quarantined`].
+    pub fn info(&self, name: &str) -> Result<IndexInfo> {
+        Ok(self.collection(name)?.info())
+    }
+
+    /// The indexes that do not serve because their files are bad.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<QuarantinedIndex> {
+        let slots = self.slots.read();
+        let bad = slots.iter().filter_map(|(name, slot)| match slot {
+            Slot::Quarantined(reason) => Some(QuarantinedIndex { name: name.clone(), reason: reason.clone() }),
+            _ => None,
+        });
+        bad.collect()
+    }
+
+    /// Sizes and times of every index, for metrics.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<IndexMetrics> {
+        self.serving().iter().map(|collection| collection.metrics()).collect()
+    }
+
+    /// Adds items, or replaces those that are there: all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the first bad item; [`Error::NoIndex`]; or the store's, and then
+    /// nothing was changed.
+    pub async fn add(&self, name: &str, request: AddRequest) -> Result<AddResponse> {
+        let collection = self.collection(name)?;
+        let (items, duplicates) = collection.core.index.params().check_batch(request.items)?;
+        let _shared = collection.writes.read().await;
+        let outcome = collection.commit(Change::Add(items)).await?;
+        Ok(AddResponse { added: outcome.added, updated: outcome.updated, duplicates })
+    }
+
+    /// Removes items. One that is not there is no error.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub async fn delete(&self, name: &str, request: DeleteRequest) -> Result<DeleteResponse> {
+        let collection = self.collection(name)?;
+        collection.core.index.check_ids(&request.ids)?;
+        let _shared = collection.writes.read().await;
+        let outcome = collection.commit(Change::Delete(request.ids)).await?;
+        Ok(DeleteResponse { deleted: outcome.deleted, missing: outcome.missing })
+    }
+
+    /// One item, as it was given.
+    ///
+    /// # Errors
+    /// [`Error::NoIndex`], [`Error::Quarantined`] or [`Error::NoItem`].
+    pub fn get(&self, name: &str, id: &str) -> Result<Item> {
+        let item = self.collection(name)?.core.index.get(id);
+        item.ok_or_else(|| Error::NoItem { index: name.to_owned(), id: id.to_owned() })
+    }
+
+    /// The items nearest to `request.vector`, nearest first. (`request.text` is for the service,
+    /// which turns it into a vector first.)
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::NoIndex`] or [`Error::Quarantined`].
+    pub async fn search(&self, name: &str, request: SearchRequest) -> Result<SearchResponse> {
+        let collection = self.collection(name)?;
+        let index = &collection.core.index;
+        let stats = index.stats();
+        let scans = stats.linked == 0 && stats.items > QUICK_SCAN;
+        let large = request.k.max(request.ef.unwrap_or(0)) > 1_000;
+        let results = if scans || large || request.filter.is_some() {
+            let collection = Arc::clone(&collection);
+            blocking(move || search(&collection.core.index, &request)).await??
+        } else {
+            search(index, &request)?
+        };
+        Ok(SearchResponse { results })
+    }
+
+    /// Copies the items of `source` into another index; see [`MergeRequest`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the two don't fit together, [`Error::NoIndex`], or the store's: then
+    /// some items may have been merged, and the same call again does the rest.
+    pub async fn merge(&self, source: &str, request: &MergeRequest) -> Result<MergeResponse> {
+        let from = self.collection(source)?;
+        let dest = self.collection(request.dest.as_str())?;
+        merge::merge(&from, &dest, request.clear_source).await
+    }
+
+    /// Writes the file of every index whose log is not empty, so that the next start is quick.
+    /// Nothing is lost without it.
+    pub async fn save_all(&self) {
+        for collection in self.serving() {
+            if let Err(error) = save::save(&collection.core).await {
+                tracing::warn!(index = collection.name(), %error, "save index");
+            }
+        }
+    }
+}
+
+fn serving(slots: &Slots) -> Vec<Arc<Collection>> {
+    let slots = slots.read();
+    let serving = slots.values().filter_map(|slot| match slot {
+        Slot::Serving(collection) => Some(Arc::clone(collection)),
+        _ => None,
+    });
+    serving.collect()
+}
+
+fn search(index: &Index, request: &SearchRequest) -> Result<Vec<SearchHit>> {
+    let vector = request.vector.as_deref().ok_or_else(|| Error::invalid("`vector` is missing"))?;
+    index.search(&Query {
+        vector,
+        k: request.k,
+        ef: request.ef,
+        filter: request.filter.as_ref(),
+        with_vectors: request.with_vectors,
+        exact: false,
+    })
+}
+
+async fn load_all(context: &Context) -> Result<BTreeMap<String, Slot>> {
+    let Some(store) = &context.store else { return Ok(BTreeMap::new()) };
+    let names = load::discover(&*store.0).await?;
+    let loads = names.into_iter().map(|(name, has_file)| {
+        let (context, store) = (context.clone(), store.clone());
+        async move {
+            let started = Instant::now();
+            let slot = match load::load(&context, &store, &name, has_file).await {
+                Ok(Some(core)) => {
+                    let items = core.stats().items;
+                    tracing::info!(index = name, items, milliseconds = started.elapsed().as_millis() as u64, "loaded");
+                    Slot::Serving(Collection::start(core))
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::error!(index = name, %error, "load index: it is quarantined, its files are kept");
+                    let reason = match error {
+                        Error::BadFrame { reason, .. } => reason,
+                        other => other.detail(),
+                    };
+                    Slot::Quarantined(reason)
+                }
+            };
+            Some((name, slot))
+        }
+    });
+    let parallel = context.options.load_parallel.max(1);
+    Ok(stream::iter(loads).buffer_unordered(parallel).filter_map(async |loaded| loaded).collect().await)
+}
+
+/// Saves what is due, for as long as the registry lives.
+async fn sweep(slots: Slots, wanted: Arc<Notify>) {
+    loop {
+        let idle = tokio::time::timeout(SWEEP, wanted.notified()).await.is_err();
+        let due = serving(&slots).into_iter().filter(|collection| collection.core.save_due(idle));
+        stream::iter(due)
+            .for_each_concurrent(SAVES, async |collection| {
+                if let Err(error) = save::save(&collection.core).await {
+                    tracing::warn!(index = collection.name(), %error, "save index");
+                }
+            })
+            .await;
+    }
+}

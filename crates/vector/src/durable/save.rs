@@ -1,0 +1,131 @@
+//! Folding a log into its file.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use lakehouse_objstore::{ByteRange, Condition, Error as StoreError, GetOptions, PutOptions, collect};
+use tokio::sync::mpsc;
+
+use super::{
+    collection::{Core, Status, Store},
+    committer::call,
+    keys,
+};
+use crate::{Error, Result, lhv1};
+
+/// Pieces of a file that may wait for the store.
+const PIECES: usize = 4;
+/// Log entries removed at once.
+const REMOVALS: usize = 8;
+/// Enough of a file to hold its envelope.
+const ENVELOPE: u64 = 64 << 10;
+
+/// Writes the file as of now, and removes the log entries that it covers.
+pub(super) async fn save(core: &Arc<Core>) -> Result<()> {
+    let Some(store) = core.store.clone() else { return Ok(()) };
+    let _one_at_a_time = core.saving.lock().await;
+    if core.state.lock().status != Status::Serving {
+        return Ok(());
+    }
+    let started = Instant::now();
+    let planning = Arc::clone(core);
+    let planned = tokio::task::spawn_blocking(move || plan(&planning)).await;
+    let (plan, sequence) = planned.map_err(|_| Error::Internal("a save died"))??;
+    let size = plan.size();
+    let etag = core.state.lock().etag.clone();
+    let options = PutOptions { condition: Condition::IfMatch(etag), size: Some(size), ..PutOptions::default() };
+    let key = keys::file(core.name.as_str())?;
+    // No time limit but the store's own: a large file takes as long as it takes.
+    match store.0.put(&key, stream_of(plan), options).await {
+        Ok(outcome) => {
+            let mut state = core.state.lock();
+            state.etag = outcome.etag;
+            state.file_bytes = size;
+            state.log_bytes = if state.applied == sequence { 0 } else { state.log_bytes / 2 };
+            state.covered = sequence;
+        }
+        Err(error) => {
+            recognise(core, &store, &key).await;
+            return Err(Error::store("write index file", error));
+        }
+    }
+    core.save_micros.store(started.elapsed().as_micros() as u64, Ordering::Relaxed);
+    remove_covered(core, &store).await;
+    Ok(())
+}
+
+/// The file of this very moment, and the last entry that it covers.
+fn plan(core: &Core) -> Result<(lhv1::Plan, u64)> {
+    let (sequence, generation, moment) = {
+        let state = core.state.lock();
+        let _commit = core.index.commit.lock();
+        let generation = core.index.generation();
+        let moment = (generation.values.moment(), generation.linked());
+        (state.applied, generation, moment)
+    };
+    let identity = (core.incarnation, sequence);
+    let plan = lhv1::Plan::new(core.name.as_str(), core.index.params(), identity, generation, moment);
+    plan.map(|plan| (plan, sequence)).map_err(|reason| Error::BadFrame { object: core.name.to_string(), reason })
+}
+
+/// The file's bytes, made as the store takes them.
+pub(super) fn stream_of(plan: lhv1::Plan) -> lakehouse_objstore::ByteStream {
+    let (pieces, taken) = mpsc::channel::<Bytes>(PIECES);
+    tokio::task::spawn_blocking(move || plan.write(&mut |piece| pieces.blocking_send(piece).is_ok()));
+    stream::unfold(taken, |mut taken| async move { taken.recv().await.map(|piece| (Ok(piece), taken)) }).boxed()
+}
+
+/// After a write that failed: whose file is there? If it is this index's, old or new, its entity
+/// tag is what the next save must match; either is consistent with the log. If it is another's,
+/// this process has no business here any more.
+async fn recognise(core: &Core, store: &Store, key: &lakehouse_types::ObjectKey) {
+    let head = async {
+        let options = GetOptions { range: Some(ByteRange::Inclusive(0, ENVELOPE - 1)), ..GetOptions::default() };
+        let object = store.0.get(key, options).await?;
+        let (etag, size) = (object.meta.etag.clone(), object.meta.size);
+        Ok((etag, size, collect(object.body, ENVELOPE as usize).await?))
+    };
+    let found: Result<_, StoreError> = call(core, head).await;
+    let ours = match &found {
+        Ok((_, _, bytes)) => match lhv1::identity(bytes) {
+            Some((incarnation, _)) => incarnation == core.incarnation,
+            // An older version's file has no identity: it is ours as long as its tag is.
+            None => found.as_ref().is_ok_and(|(etag, ..)| *etag == core.state.lock().etag),
+        },
+        Err(error) if error.is_not_found() => false,
+        // Not known: the next save tries again.
+        Err(_) => return,
+    };
+    let mut state = core.state.lock();
+    match found {
+        Ok((etag, size, _)) if ours => (state.etag, state.file_bytes) = (etag, size),
+        _ if state.status == Status::Serving => {
+            state.status = Status::Fenced;
+            tracing::error!(index = %core.name, "the index's file is gone or another's; it is read-only here now");
+        }
+        _ => {}
+    }
+}
+
+/// Removes the entries that the file covers. One that can't be removed now is tried again after
+/// the next save; replaying skips it.
+async fn remove_covered(core: &Core, store: &Store) {
+    let (first, covered) = {
+        let state = core.state.lock();
+        (state.first, state.covered)
+    };
+    let removals = stream::iter(first..=covered).map(|sequence| async move {
+        let Ok(key) = keys::entry(core.name.as_str(), core.incarnation, sequence) else { return None };
+        let removed = call(core, store.0.delete(&key)).await;
+        removed.err().map(|error| {
+            tracing::warn!(index = %core.name, sequence, %error, "remove log entry");
+            sequence
+        })
+    });
+    let kept = removals.buffer_unordered(REMOVALS).filter_map(async |kept| kept).collect::<Vec<u64>>().await;
+    core.state.lock().first = kept.into_iter().min().unwrap_or(covered + 1);
+}

@@ -1,0 +1,25 @@
+//! Choosing links.
+
+use super::Graph;
+use crate::{pool::Candidate, probe::between, values::Values};
+
+impl Graph {
+    /// Of candidates sorted by their score to one node, the at most `width` to link it with: the
+    /// nearest, and then only those that are nearer to the node than to any chosen before. Links
+    /// then lead in different directions, and what is passed over stays reachable through a
+    /// chosen one.
+    pub(crate) fn select(&self, values: &Values, candidates: &[Candidate], width: usize) -> Vec<u32> {
+        let longest = self.longest();
+        let mut chosen: Vec<u32> = Vec::with_capacity(width);
+        for candidate in candidates {
+            if chosen.len() == width {
+                break;
+            }
+            let (slot, score) = (candidate.slot(), candidate.score());
+            if !chosen.iter().any(|&other| between(values, slot, other, longest) < score) {
+                chosen.push(slot);
+            }
+        }
+        chosen
+    }
+}
