@@ -161,6 +161,9 @@ fn churn_costs_no_recall_and_no_memory() {
     assert!(stats.dead_fraction <= 0.3, "dead: {}", stats.dead_fraction);
 }
 
+/// A filter, and what it means for an item's number.
+type Case = (serde_json::Value, fn(u32) -> bool);
+
 #[test]
 fn a_search_finds_k_items_wherever_they_are() {
     let threads = threads();
@@ -174,7 +177,7 @@ fn a_search_finds_k_items_wherever_they_are() {
         add(&index, vec![item(format!("{n}"), vector, Some(metadata))]);
     }
     while index.maintain(&threads) {}
-    let cases: [(serde_json::Value, fn(u32) -> bool); 5] = [
+    let cases: [Case; 5] = [
         (json!({"eq": {"parity": "odd"}}), |n| n % 2 == 1),
         (json!({"range": {"n": {"lt": 5}}}), |n| n < 5),
         (json!({"in": {"n": [17, 2_999, 5_000]}}), |n| n == 17 || n == 2_999),
