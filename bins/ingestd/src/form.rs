@@ -73,11 +73,12 @@ async fn read_fields(state: &AppState, form: &mut Multipart<'_>, options: &Optio
     let mut file = None;
     while let Some(mut field) = form.next_field().await.map_err(|error| malformed(&error))? {
         if field.name() != Some("file") {
-            // The next call skips what is left of it.
-            continue;
+            // A slip, most likely; to pass over it would only say that there is no file.
+            let name = field.name().unwrap_or_default();
+            return Err(bad(format!("the form has a field `{name}`; the CSV goes into `file`, and options into the query")));
         }
         if file.is_some() {
-            return Err(bad("the form has more than one field `file`"));
+            return Err(bad("the form has its field `file` twice"));
         }
         let mut upload = state.ingestor.spool().upload(options)?;
         let mut size = 0_u64;
@@ -102,8 +103,8 @@ fn malformed(error: &multer::Error) -> ApiError {
     match error {
         multer::Error::StreamReadFailed(_) => bad("the upload ended early"),
         multer::Error::IncompleteStream | multer::Error::IncompleteFieldData { .. } => {
-            bad("the multipart form ends before its closing boundary")
+            bad("the multipart form has no end: its closing boundary is missing")
         }
-        other => bad(format!("the multipart form is malformed: {other}")),
+        other => bad(format!("the multipart form is malformed, or its boundary is another: {other}")),
     }
 }

@@ -44,11 +44,10 @@ const ALLOWED: [(&str, &[&str]); 11] = [
 ];
 
 /// Heavy dependencies, each with the only packages that may link it directly.
-const FENCED: [(&str, &[&str]); 7] = [
+const FENCED: [(&str, &[&str]); 6] = [
     ("axum", &["lakehouse-common", "gateway", "storaged", "catalogd", "ingestd", "queryd", "vectord", "embedd"]),
     ("duckdb", &["lakehouse-query"]),
     ("aws-sdk-s3", &["lakehouse-objstore"]),
-    ("hnsw_rs", &["lakehouse-vector"]),
     ("candle-core", &["lakehouse-embed"]),
     ("parquet", &["lakehouse-ingest"]),
     ("bm25", &["lakehouse-distill"]),
