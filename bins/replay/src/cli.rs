@@ -21,10 +21,10 @@ pub(crate) struct Cli {
     /// The gateway [default: http://127.0.0.1:3110; LAKEHOUSE_GATEWAY_URL]
     #[arg(long, value_name = "URL")]
     pub(crate) gateway: Option<String>,
-    /// Models, the first to try first [LAKEHOUSE_REPLAY_MODELS]
+    /// Models, the first to try first (`LAKEHOUSE_REPLAY_MODELS`)
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub(crate) models: Vec<String>,
-    /// A TOML file whose table [replay] has gateway_url, models, k, context_tokens, timeout_seconds
+    /// A TOML file whose table `replay` has gateway_url, models, k, context_tokens, timeout_seconds
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A file with the gateway's token; else the variable LAKEHOUSE_TOKEN

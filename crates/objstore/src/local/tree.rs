@@ -37,7 +37,7 @@ struct Unsynced {
     last: u64,
 }
 
-/// A file is in place; [`Placed::directories`] have to be synced before anyone may count on it.
+/// A file is in place; its directories have to be synced before anyone may count on it.
 pub(super) struct Placed {
     directory: OwnedFd,
     parents: Vec<UnsyncedParent>,
