@@ -5,7 +5,7 @@
 //!
 //! | provider | what it is |
 //! |---|---|
-//! | [`struct@Hash`] | built in: lexical feature hashing, no model and no download |
+//! | `Hash` | built in: lexical feature hashing, no model and no download |
 //! | [`Ollama`] | an Ollama server |
 //! | [`OpenAi`] | any server with OpenAI's `/embeddings` |
 //! | [`Local`] | a BERT-family sentence model in a directory, run in this process |

@@ -1,7 +1,7 @@
 //! Objects as files in a local directory.
 //!
 //! A write goes to a temporary file on the same file system, is synced, renamed over the object,
-//! and the directory is synced: see [`mod@write`] for the order and [`tree`] for fresh directories.
+//! and the directory is synced: see `write.rs` for the order and `tree.rs` for fresh directories.
 //! One process at a time has a root open.
 
 mod list;
