@@ -75,7 +75,9 @@ async fn read_fields(state: &AppState, form: &mut Multipart<'_>, options: &Optio
         if field.name() != Some("file") {
             // A slip, most likely; to pass over it would only say that there is no file.
             let name = field.name().unwrap_or_default();
-            return Err(bad(format!("the form has a field `{name}`; the CSV goes into `file`, and options into the query")));
+            return Err(bad(format!(
+                "the form has a field `{name}`; the CSV goes into `file`, and options into the query"
+            )));
         }
         if file.is_some() {
             return Err(bad("the form has its field `file` twice"));
