@@ -138,11 +138,13 @@ impl Commit<'_> {
         true
     }
 
-    /// Removes the item where it still is in this slot.
+    /// Removes the version of an item that is in this slot; a newer one elsewhere stays.
     pub(crate) fn remove_slot(&mut self, slot: u32) {
         let id = self.generation.values.record(slot).id();
         if self.generation.find(id) == Some(slot) {
             self.remove(id);
+        } else {
+            self.kill(slot);
         }
     }
 
