@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
 };
 
 use hashbrown::{HashTable, hash_table::Entry};
@@ -21,6 +21,8 @@ pub(crate) struct Generation {
     pub(crate) values: Values,
     pub(crate) graph: Graph,
     ids: RwLock<HashTable<u32>>,
+    /// The size of `ids`, for those who must not wait for its lock.
+    live: AtomicUsize,
     hasher: RandomState,
     /// Slots before this are in the graph, or were dead when their turn came.
     pub(crate) linked: AtomicU32,
@@ -50,6 +52,7 @@ impl Generation {
             values: Values::new(Shape::new(params.dimension, params.distance)),
             graph: Graph::new(graph::Shape { m: params.m, ef_construction: params.ef_construction }),
             ids: RwLock::new(HashTable::new()),
+            live: AtomicUsize::new(0),
             hasher: RandomState::new(),
             linked: AtomicU32::new(0),
             unmended: AtomicU32::new(0),
@@ -58,7 +61,7 @@ impl Generation {
 
     /// The number of living items.
     pub(crate) fn live(&self) -> usize {
-        self.ids.read().len()
+        self.live.load(Ordering::Relaxed)
     }
 
     pub(crate) fn linked(&self) -> u32 {
@@ -133,12 +136,13 @@ impl Commit<'_> {
         let found = ids.find_entry(generation.hasher.hash_one(id), |&slot| generation.values.record(slot).id() == id);
         let Ok(entry) = found else { return false };
         let (slot, _) = entry.remove();
+        generation.live.store(ids.len(), Ordering::Relaxed);
         drop(ids);
         self.kill(slot);
         true
     }
 
-    /// Removes the version of an item that is in this slot; a newer one elsewhere stays.
+    /// Makes this slot dead, and the item with it where no later slot holds it.
     pub(crate) fn remove_slot(&mut self, slot: u32) {
         let id = self.generation.values.record(slot).id();
         if self.generation.find(id) == Some(slot) {
@@ -162,6 +166,7 @@ impl Commit<'_> {
             Entry::Occupied(mut entry) => *entry.get_mut() = slot,
             Entry::Vacant(entry) => drop(entry.insert(slot)),
         }
+        generation.live.store(ids.len(), Ordering::Relaxed);
     }
 
     fn kill(&self, slot: u32) {

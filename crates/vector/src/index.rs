@@ -23,13 +23,17 @@ use crate::{
 pub struct Tuning {
     /// Below so many items a search looks at all of them, and there is no graph.
     pub graph_from: usize,
+    /// Below so many dead nodes a graph is not mended; above, from a thirty-second of it on.
+    pub mend_from: u32,
+    /// Below so many dead slots an index is not compacted; above, from a quarter of all on.
+    pub compact_from: u32,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
         // A scan of 4,000 vectors of 384 numbers takes as long as a walk among 30,000 of them
         // (`examples/recall.rs`), finds everything, and needs no graph.
-        Self { graph_from: 2_000 }
+        Self { graph_from: 2_000, mend_from: 64, compact_from: 1_024 }
     }
 }
 
@@ -280,15 +284,41 @@ impl Index {
         let generation = self.generation();
         let slots = generation.values.moment().slots;
         let items = generation.live() as u64;
-        let linked = generation.linked().min(slots);
-        let waits = linked > 0 || items as usize >= self.tuning.graph_from;
         Stats {
             items,
-            linked: u64::from(linked),
-            backlog: if waits { u64::from(slots - linked) } else { 0 },
+            linked: u64::from(generation.linked().min(slots)),
+            backlog: self.backlog(),
             dead_fraction: f64::from(generation.values.dead()) / f64::from(slots.max(1)),
             bytes: generation.bytes() as u64,
         }
+    }
+
+    /// The number of items. Waits for nobody.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.generation().live()
+    }
+
+    /// Are there no items?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Slots that still wait to be linked, and are scanned by every search until then. Waits for nobody.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        let generation = self.generation();
+        let slots = generation.values.moment().slots;
+        let linked = generation.linked().min(slots);
+        let waits = linked > 0 || generation.live() >= self.tuning.graph_from;
+        if waits { u64::from(slots - linked) } else { 0 }
+    }
+
+    /// Does a search look at every item, because there is no graph?
+    #[must_use]
+    pub fn scans(&self) -> bool {
+        self.generation().linked() == 0
     }
 
     /// Items that a search finds by walking the graph.

@@ -19,10 +19,8 @@ use crate::{
 const LINK_STEP: u32 = 1_024;
 /// Dead nodes are tolerated up to this share of the graph before it is mended.
 const MEND_SHARE: u32 = 32;
-const MEND_LEAST: u32 = 64;
 /// Dead slots are tolerated up to this share of all (in percent) before the index is compacted.
 const COMPACT_PERCENT: u64 = 25;
-const COMPACT_LEAST: u32 = 1_024;
 
 impl Index {
     /// Does one step of background work; false where there is nothing to do. Searches and commits
@@ -33,8 +31,8 @@ impl Index {
         let slots = generation.values.moment().slots;
         let linked = generation.linked();
         let (dead, unmended) = (generation.values.dead(), generation.unmended.load(Ordering::Relaxed));
-        let compact = dead >= COMPACT_LEAST && u64::from(dead) * 100 > u64::from(slots) * COMPACT_PERCENT;
-        if unmended > 0 && (compact || unmended >= MEND_LEAST.max(linked / MEND_SHARE)) {
+        let compact = dead >= self.tuning().compact_from && u64::from(dead) * 100 > u64::from(slots) * COMPACT_PERCENT;
+        if unmended > 0 && (compact || unmended >= self.tuning().mend_from.max(linked / MEND_SHARE)) {
             self.mend(&generation, threads);
         } else if compact {
             self.compact(&generation);

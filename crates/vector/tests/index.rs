@@ -95,7 +95,7 @@ fn recall(index: &Index, model: &Model, random: &mut Random, exact: bool) -> f64
 }
 
 fn filled(kind: Distance, count: usize, random: &mut Random) -> (Index, Model) {
-    let index = Index::new(Params::new(DIMENSION, kind), Tuning { graph_from: 500 });
+    let index = Index::new(Params::new(DIMENSION, kind), Tuning { graph_from: 500, ..Tuning::default() });
     let model: Model = (0..count).map(|n| (format!("item-{n}"), random.vector())).collect();
     let items: Vec<AddItem> = model.iter().map(|(id, vector)| item(id.clone(), vector.clone(), None)).collect();
     items.chunks(256).for_each(|batch| add(&index, batch.to_vec()));
@@ -168,7 +168,7 @@ type Case = (serde_json::Value, fn(u32) -> bool);
 fn a_search_finds_k_items_wherever_they_are() {
     let threads = threads();
     let mut random = Random(5);
-    let index = Index::new(Params::new(DIMENSION, Distance::L2), Tuning { graph_from: 500 });
+    let index = Index::new(Params::new(DIMENSION, Distance::L2), Tuning { graph_from: 500, ..Tuning::default() });
     let mut model = BTreeMap::new();
     for n in 0..3_000_u32 {
         let vector = random.vector();
@@ -259,7 +259,7 @@ fn metadata_stay_until_they_are_replaced_or_cleared() {
 #[test]
 fn readers_never_see_half_a_batch() {
     const BATCH: usize = 50;
-    let index = Index::new(Params::new(1, Distance::L2), Tuning { graph_from: 100 });
+    let index = Index::new(Params::new(1, Distance::L2), Tuning { graph_from: 100, ..Tuning::default() });
     let batch = |value: f32| (0..BATCH).map(|n| item(format!("{n}"), vec![value + n as f32 * 1e-3], None)).collect();
     index.apply(&Change::Add(batch(0.0)));
     let threads = threads();
@@ -280,6 +280,31 @@ fn readers_never_see_half_a_batch() {
         for round in 1..200 {
             index.apply(&Change::Add(batch(round as f32)));
             index.maintain(&threads);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn compaction_beside_updates_keeps_one_version_of_each_item() {
+    const ITEMS: usize = 200;
+    let tuning = Tuning { graph_from: 50, mend_from: 4, compact_from: 20 };
+    let index = Index::new(Params::new(2, Distance::L2), tuning);
+    let batch = |round: f32| (0..ITEMS).map(|n| item(format!("{n}"), vec![n as f32, round], None)).collect();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let threads = threads();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                index.maintain(&threads);
+            }
+        });
+        for round in 0..300 {
+            index.apply(&Change::Add(batch(round as f32)));
+            let query = Query { vector: &[0.0, 0.0], k: 2 * ITEMS, with_vectors: true, ..Query::default() };
+            let found = index.search(&query).expect("searches");
+            assert_eq!(found.len(), ITEMS, "an item is there twice or not at all");
+            assert!(found.iter().all(|hit| hit.vector.as_ref().expect("asked for")[1] == round as f32));
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });

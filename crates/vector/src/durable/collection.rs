@@ -38,13 +38,37 @@ pub(super) struct State {
     pub(super) covered: u64,
     /// The first entry that may still be in the store.
     pub(super) first: u64,
-    /// Bytes of the entries behind the file.
-    pub(super) log_bytes: u64,
+    /// Bytes of all entries that this process wrote or replayed.
+    pub(super) log_total: u64,
+    /// How much of that the file covers.
+    pub(super) covered_total: u64,
     /// The file's entity tag and size.
     pub(super) etag: String,
     pub(super) file_bytes: u64,
     pub(super) status: Status,
     pub(super) changed: Instant,
+}
+
+impl State {
+    /// The state of an index whose file is all there is.
+    pub(super) fn of_file(covered: u64, etag: String, file_bytes: u64) -> Self {
+        Self {
+            applied: covered,
+            covered,
+            first: covered + 1,
+            log_total: 0,
+            covered_total: 0,
+            etag,
+            file_bytes,
+            status: Status::Serving,
+            changed: Instant::now(),
+        }
+    }
+
+    /// Entries behind the file, and their bytes.
+    pub(super) const fn log(&self) -> (u64, u64) {
+        (self.applied - self.covered, self.log_total - self.covered_total)
+    }
 }
 
 /// What the committer, the saver and the readers of an index share.
@@ -128,11 +152,11 @@ impl Core {
         /// Reading an entry costs about as much as reading so many bytes of a file.
         const ENTRY_COST: u64 = 64 << 10;
         let state = self.state.lock();
-        let entries = state.applied - state.covered;
+        let (entries, bytes) = state.log();
         if state.status != Status::Serving || entries == 0 || self.store.is_none() {
             return false;
         }
-        let cost = state.log_bytes + entries * ENTRY_COST;
+        let cost = bytes + entries * ENTRY_COST;
         2 * cost >= state.file_bytes.max(self.options.save_floor)
             || (idle && state.changed.elapsed() >= self.options.save_idle)
     }
@@ -166,10 +190,7 @@ impl Collection {
     }
 
     pub(super) fn metrics(&self) -> IndexMetrics {
-        let (log_entries, log_bytes) = {
-            let state = self.core.state.lock();
-            (state.applied - state.covered, state.log_bytes)
-        };
+        let (log_entries, log_bytes) = self.core.state.lock().log();
         IndexMetrics {
             name: self.name().to_owned(),
             stats: self.core.stats(),

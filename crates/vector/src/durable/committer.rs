@@ -122,7 +122,7 @@ fn check_status(core: &Core) -> Result<()> {
 
 /// Every search scans what is not linked yet: past a point, writers wait for the links.
 async fn wait_for_backlog(core: &Arc<Core>) {
-    while core.stats().backlog > core.options.max_backlog {
+    while core.index.backlog() > core.options.max_backlog {
         core.wake_maintenance();
         // A notification may have come just before: look again after a moment.
         let _ = tokio::time::timeout(Duration::from_millis(20), core.progress.notified()).await;
@@ -153,7 +153,7 @@ async fn apply(core: &Arc<Core>, operations: Vec<Operation>, written: Option<(u6
         }
         if let Some((sequence, size)) = written {
             state.applied = sequence;
-            state.log_bytes += size;
+            state.log_total += size;
         }
         state.changed = Instant::now();
         outcomes

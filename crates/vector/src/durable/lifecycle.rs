@@ -83,7 +83,7 @@ impl Removal {
             Some(collection) => Some(collection.core.saving.lock().await),
             None => None,
         };
-        let mut pause = Duration::from_millis(100);
+        let mut pause = Duration::from_millis(10);
         loop {
             match remove::remove_objects(&*store.0, &self.reservation.name).await {
                 Ok(()) => return Ok(()),

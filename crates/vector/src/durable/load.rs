@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::{
     Options,
-    collection::{Core, State, Status, Store},
+    collection::{Core, State, Store},
     committer::read_object,
     keys::{self, Known},
     log::{self, Operation},
@@ -129,7 +129,8 @@ pub(super) async fn load(context: &Context, store: &Store, name: &str, has_file:
 /// A log without a file: what is left of a drop is removed, anything else is kept for a person to see.
 async fn orphan(store: &Store, name: &str) -> Result<Option<Core>> {
     let keys = list_all(&*store.0, &keys::logs(name)).await?;
-    for key in &keys {
+    // A drop is the last of its log.
+    for key in keys.iter().rev() {
         let (_, bytes) =
             read_object(&*store.0, key, RETRY * 60).await.map_err(|e| Error::store("read log entry", e))?;
         if log::is_drop(&bytes) {
@@ -179,16 +180,8 @@ async fn load_once(context: &Context, store: &Store, name: &str) -> Result<Optio
     }
     drop(reads);
     let index = Arc::into_inner(index).ok_or(Error::Internal("a replay holds on to its index"))?;
-    let state = State {
-        applied,
-        covered,
-        first,
-        log_bytes,
-        etag: meta.etag,
-        file_bytes: meta.size,
-        status: Status::Serving,
-        changed: Instant::now(),
-    };
+    let mut state = State::of_file(covered, meta.etag, meta.size);
+    (state.applied, state.first, state.log_total) = (applied, first, log_bytes);
     let name = Name::new(name)?;
     Ok(Some(context.core(name, index, incarnation, state)))
 }

@@ -57,7 +57,7 @@ impl Default for Options {
             tuning: Tuning::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             group_bytes: 8 << 20,
-            max_backlog: 32_768,
+            max_backlog: 16_384,
             store_timeout: Duration::from_secs(30),
             load_timeout: Duration::from_secs(120),
             load_parallel: 4,

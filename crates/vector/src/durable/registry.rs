@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 use super::{
     Options,
-    collection::{Collection, IndexMetrics, State, Status, Store},
+    collection::{Collection, IndexMetrics, State, Store},
     lifecycle::{Reservation, Slot, Slots, drop_slot, write_empty},
     load::{self, Context, blocking},
     maintenance::Maintenance,
@@ -33,7 +33,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// Saves at once: each reads a whole index.
 const SAVES: usize = 2;
 /// A scan of more vectors than this is no work for a thread that serves connections.
-const QUICK_SCAN: u64 = 4_096;
+const QUICK_SCAN: usize = 4_096;
 
 /// All indexes of a service, each durable in the store, or in memory only without one. Every
 /// method may be called at any time from any task of a tokio runtime.
@@ -101,16 +101,7 @@ impl Registry {
             None => Default::default(),
             Some(store) => write_empty(store, &self.context.options, &request.name, &index, incarnation).await?,
         };
-        let state = State {
-            applied: 0,
-            covered: 0,
-            first: 1,
-            log_bytes: 0,
-            etag,
-            file_bytes,
-            status: Status::Serving,
-            changed: Instant::now(),
-        };
+        let state = State::of_file(0, etag, file_bytes);
         let collection = Collection::start(self.context.core(request.name.clone(), index, incarnation, state));
         let info = collection.info();
         reservation.become_slot(Slot::Serving(collection));
@@ -247,8 +238,7 @@ impl Registry {
     pub async fn search(&self, name: &str, request: SearchRequest) -> Result<SearchResponse> {
         let collection = self.collection(name)?;
         let index = &collection.core.index;
-        let stats = index.stats();
-        let scans = stats.linked == 0 && stats.items > QUICK_SCAN;
+        let scans = index.scans() && index.len() > QUICK_SCAN;
         let large = request.k.max(request.ef.unwrap_or(0)) > 1_000;
         let results = if scans || large || request.filter.is_some() {
             let collection = Arc::clone(&collection);

@@ -18,7 +18,10 @@ pub(super) async fn remove_objects(store: &dyn ObjectStore, name: &str) -> Resul
 /// Removes the objects, in this order.
 pub(super) async fn remove_keys(store: &dyn ObjectStore, keys: &[ObjectKey]) -> Result<()> {
     for key in keys {
-        store.delete(key).await.map_err(|error| Error::store("remove log entry", error))?;
+        // Once more before the whole is begun anew: one lost answer must not cost a listing.
+        if store.delete(key).await.is_err() {
+            store.delete(key).await.map_err(|error| Error::store("remove log entry", error))?;
+        }
     }
     Ok(())
 }

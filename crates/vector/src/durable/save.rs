@@ -34,7 +34,7 @@ pub(super) async fn save(core: &Arc<Core>) -> Result<()> {
     let started = Instant::now();
     let planning = Arc::clone(core);
     let planned = tokio::task::spawn_blocking(move || plan(&planning)).await;
-    let (plan, sequence) = planned.map_err(|_| Error::Internal("a save died"))??;
+    let (plan, sequence, total) = planned.map_err(|_| Error::Internal("a save died"))??;
     let size = plan.size();
     let etag = core.state.lock().etag.clone();
     let options = PutOptions { condition: Condition::IfMatch(etag), size: Some(size), ..PutOptions::default() };
@@ -45,8 +45,7 @@ pub(super) async fn save(core: &Arc<Core>) -> Result<()> {
             let mut state = core.state.lock();
             state.etag = outcome.etag;
             state.file_bytes = size;
-            state.log_bytes = if state.applied == sequence { 0 } else { state.log_bytes / 2 };
-            state.covered = sequence;
+            (state.covered, state.covered_total) = (sequence, total);
         }
         Err(error) => {
             recognise(core, &store, &key).await;
@@ -58,18 +57,18 @@ pub(super) async fn save(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
-/// The file of this very moment, and the last entry that it covers.
-fn plan(core: &Core) -> Result<(lhv1::Plan, u64)> {
-    let (sequence, generation, moment) = {
+/// The file of this very moment, the last entry that it covers, and the log's bytes up to there.
+fn plan(core: &Core) -> Result<(lhv1::Plan, u64, u64)> {
+    let (sequence, total, generation, moment) = {
         let state = core.state.lock();
         let _commit = core.index.commit.lock();
         let generation = core.index.generation();
         let moment = (generation.values.moment(), generation.linked());
-        (state.applied, generation, moment)
+        (state.applied, state.log_total, generation, moment)
     };
     let identity = (core.incarnation, sequence);
     let plan = lhv1::Plan::new(core.name.as_str(), core.index.params(), identity, generation, moment);
-    plan.map(|plan| (plan, sequence)).map_err(|reason| Error::BadFrame { object: core.name.to_string(), reason })
+    plan.map(|plan| (plan, sequence, total)).map_err(|reason| Error::BadFrame { object: core.name.to_string(), reason })
 }
 
 /// The file's bytes, made as the store takes them.

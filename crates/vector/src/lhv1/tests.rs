@@ -88,7 +88,7 @@ fn frame(envelope: &[u8], body: &[u8]) -> Vec<u8> {
 /// An index with the items above: most in a graph, the last one behind it, one slot dead.
 fn small_index() -> Index {
     let params = Params { m: 4, ef_construction: 8, ..Params::new(DIMENSION, Distance::Cosine) };
-    let index = Index::new(params, Tuning { graph_from: 4 });
+    let index = Index::new(params, Tuning { graph_from: 4, ..Tuning::default() });
     let item = |n: usize, shift: f32| AddItem {
         id: id(n),
         vector: vector(n).iter().map(|x| x + shift).collect(),
@@ -177,7 +177,7 @@ fn a_graph_is_loaded_not_rebuilt() {
     link(&index);
     let loaded = read(&written(&index)).expect("reads");
     assert_eq!(loaded.generation.linked() as usize, ITEMS);
-    let index = Index::from_generation(loaded.params, Tuning { graph_from: 4 }, loaded.generation);
+    let index = Index::from_generation(loaded.params, Tuning { graph_from: 4, ..Tuning::default() }, loaded.generation);
     let threads = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
     assert!(!index.maintain(&threads), "there was still something to link");
     for n in 0..ITEMS {

@@ -31,8 +31,8 @@ const IDS: u64 = 300;
 
 pub(crate) fn options() -> Options {
     Options {
-        // A graph from very few items on, so that all of its life is exercised.
-        tuning: Tuning { graph_from: 40 },
+        // A graph from very few items on, mended and compacted often, so that all of its life is exercised.
+        tuning: Tuning { graph_from: 40, mend_from: 4, compact_from: 30 },
         threads: 1,
         // A save every few dozen entries.
         save_floor: 4 << 20,
