@@ -2,15 +2,21 @@
 #![cfg(feature = "s3")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod s3_support;
+
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use lakehouse_objstore::{ObjectStore, S3, S3Options, contract};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use lakehouse_objstore::{Condition, GetOptions, ObjectStore, PutOptions, S3, S3Options, body, collect, contract};
+use lakehouse_types::ObjectKey;
+use s3_support::{LossyProxy, uploads_under_way};
 
 /// Absent, with a line that says so, where no endpoint is given.
 fn options(test: &str) -> Option<S3Options> {
@@ -53,6 +59,53 @@ async fn s3_keeps_the_contract_below_a_prefix() {
     let store = Arc::new(S3::open(options).await.unwrap());
     let suite = contract::Options { max_key_bytes: 1024 - "some/where/".len(), large_bytes: 1 << 20, ..suite() };
     contract::run(store, suite).await;
+}
+
+fn key(key: &str) -> ObjectKey {
+    ObjectKey::new(key).unwrap()
+}
+
+/// The endpoint writes the object and its answer gets lost. The request is sent again, meets what it
+/// has written itself, and must not take that for somebody else's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_whose_answer_is_lost_is_not_taken_for_a_conflict() {
+    let Some(options) = options("a_write_whose_answer_is_lost_is_not_taken_for_a_conflict") else { return };
+    let proxy = LossyProxy::start(options.endpoint.as_deref().unwrap()).await;
+    let store = S3::open(S3Options { endpoint: Some(proxy.url()), ..options }).await.unwrap();
+    let when = |condition| PutOptions { condition, ..PutOptions::default() };
+    proxy.lose_answer_to("if-none-match: *");
+    let made = store.put(&key("a"), body("mine"), when(Condition::IfAbsent)).await.unwrap();
+    assert_eq!(proxy.lost(), 1);
+    let theirs = store.put(&key("a"), body("theirs"), when(Condition::IfAbsent)).await.unwrap_err();
+    assert!(theirs.is_precondition_failed(), "{theirs:?}");
+    proxy.lose_answer_to("if-match: ");
+    store.put(&key("a"), body("mine again"), when(Condition::IfMatch(made.etag))).await.unwrap();
+    assert_eq!(proxy.lost(), 2);
+    let object = store.get(&key("a"), GetOptions::default()).await.unwrap();
+    assert_eq!(collect(object.body, 100).await.unwrap(), "mine again");
+}
+
+/// Parts that nobody aborts are kept, and paid for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_and_dropped_uploads_are_aborted() {
+    let Some(options) = options("failed_and_dropped_uploads_are_aborted") else { return };
+    let store = S3::open(options.clone()).await.unwrap();
+    let parts = || futures::stream::iter((0..20).map(|_| Ok(Bytes::from(vec![7; 1 << 20]))));
+    let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    let broken = parts().chain(futures::stream::iter([Err(reset)])).boxed();
+    store.put(&key("a"), broken, PutOptions::default()).await.unwrap_err();
+    assert_eq!(uploads_under_way(&options).await, 0);
+
+    let endless = parts().chain(futures::stream::pending()).boxed();
+    let put = tokio::spawn(async move { store.put(&key("a"), endless, PutOptions::default()).await });
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while uploads_under_way(&options).await == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the upload does not begin");
+    }
+    put.abort();
+    while uploads_under_way(&options).await > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the upload is not aborted");
+    }
 }
 
 #[tokio::test]

@@ -11,8 +11,9 @@ use rustix::fs::{Mode, OFlags};
 use super::{Inner, blocking, failed, path::Location, stamp::Stamp};
 use crate::{ByteStream, Error, GetOptions, Object, ObjectMeta};
 
-/// Bytes of one piece. Larger ones gain nothing measurable, and every slow reader holds one.
-const PIECE: u64 = 256 << 10;
+/// Bytes of one piece: each costs a trip to a blocking thread, and every slow reader holds one.
+const SMALLEST_PIECE: u64 = 256 << 10;
+const LARGEST_PIECE: u64 = 1 << 20;
 
 pub(super) async fn get(inner: &Arc<Inner>, key: &ObjectKey, options: GetOptions) -> Result<Object, Error> {
     let (inner, key) = (Arc::clone(inner), key.clone());
@@ -26,7 +27,7 @@ pub(super) async fn get(inner: &Arc<Inner>, key: &ObjectKey, options: GetOptions
             None => 0..meta.size,
         };
         // The first piece on this thread already: a small object is read in one go.
-        let first = read_piece(&file, &range).map_err(|error| failed("read object", error))?;
+        let first = read_piece(&file, &range, SMALLEST_PIECE).map_err(|error| failed("read object", error))?;
         let body = stream(file, first, range.clone());
         Ok(Object { meta, range, body })
     })
@@ -60,24 +61,26 @@ fn open(inner: &Inner, key: &ObjectKey) -> Result<(File, ObjectMeta), Error> {
 
 fn stream(file: File, first: Bytes, range: Range<u64>) -> ByteStream {
     let begun = range.start + first.len() as u64;
-    let rest = futures::stream::try_unfold((Arc::new(file), begun..range.end), |(file, range)| async move {
-        if range.is_empty() {
+    let rest = futures::stream::try_unfold((Arc::new(file), begun..range.end), move |(file, left)| async move {
+        if left.is_empty() {
             return Ok(None);
         }
-        let from = Arc::clone(&file);
-        let wanted = range.clone();
-        let piece =
-            tokio::task::spawn_blocking(move || read_piece(&from, &wanted)).await.map_err(io::Error::other)??;
-        let range = range.start + piece.len() as u64..range.end;
-        Ok(Some((piece, (file, range))))
+        // Larger pieces for those who have taken much already.
+        let size = ((left.start - range.start) / 8).clamp(SMALLEST_PIECE, LARGEST_PIECE);
+        let (from, wanted) = (Arc::clone(&file), left.clone());
+        let read = tokio::task::spawn_blocking(move || read_piece(&from, &wanted, size));
+        let piece = read.await.map_err(io::Error::other)??;
+        let left = left.start + piece.len() as u64..left.end;
+        Ok(Some((piece, (file, left))))
     });
     if first.is_empty() { rest.boxed() } else { futures::stream::once(async move { Ok(first) }).chain(rest).boxed() }
 }
 
-/// Up to one piece from the front of `range`. Empty only where `range` is: a file that is shorter
-/// than it was when opened has been cut by somebody, and the reader must not take that for the end.
-fn read_piece(file: &File, range: &Range<u64>) -> io::Result<Bytes> {
-    let wanted = usize::try_from((range.end - range.start).min(PIECE)).unwrap_or_default();
+/// At most `size` bytes from the front of `range`. Empty only where `range` is: a file that is
+/// shorter than it was when opened has been cut by somebody, and the reader must not take that
+/// for the end.
+fn read_piece(file: &File, range: &Range<u64>, size: u64) -> io::Result<Bytes> {
+    let wanted = usize::try_from((range.end - range.start).min(size)).unwrap_or_default();
     let mut piece = Vec::with_capacity(wanted);
     while piece.len() < wanted {
         let at = range.start + piece.len() as u64;

@@ -89,7 +89,8 @@ impl Root {
         if space.f_flag.contains(StatVfsMountFlags::RDONLY) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        if space.f_bavail == 0 {
+        // Some file systems have no fixed number of files, and say 0 of 0.
+        if space.f_bavail == 0 || (space.f_files > 0 && space.f_favail == 0) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
@@ -205,11 +206,9 @@ fn probe_time_step(tmp: &OwnedFd) -> io::Result<u64> {
     rustix::fs::futimens(&file, &timestamps(SECONDS * 1_000_000_000 + NANOS))?;
     let kept = rustix::fs::statat(tmp, PROBE, AtFlags::SYMLINK_NOFOLLOW)?;
     rustix::fs::unlinkat(tmp, PROBE, AtFlags::empty())?;
-    let wanted = |step: u64| Some(SECONDS as i64 * 1000 + (NANOS / step * step / 1_000_000) as i64);
+    let kept = Stamp::of(&kept);
     TIME_STEPS
         .into_iter()
-        .find(|step| {
-            kept.st_mtime_nsec == NANOS / step * step && Stamp::of(&kept).map(Stamp::modified_ms) == wanted(*step)
-        })
+        .find(|step| kept.is_some_and(|kept| kept.is_at(SECONDS, NANOS / step * step)))
         .ok_or_else(|| io::Error::other("this file system keeps times too coarsely to tell two writes apart"))
 }

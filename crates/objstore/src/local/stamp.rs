@@ -39,6 +39,10 @@ impl Stamp {
         })
     }
 
+    pub(super) fn is_at(self, seconds: u64, nanos: u64) -> bool {
+        u64::try_from(self.seconds) == Ok(seconds) && u64::from(self.nanos) == nanos
+    }
+
     pub(super) fn etag(self) -> String {
         let nanos = i128::from(self.seconds) * i128::from(NANOS) + i128::from(self.nanos);
         format!("{nanos:x}-{:x}", self.size)

@@ -2,14 +2,13 @@
 
 use std::{
     fs::File,
-    io::{self, IoSlice, Write as _},
+    io::{self, Write as _},
     mem,
     os::fd::{AsRawFd as _, BorrowedFd},
     sync::Arc,
     time::Instant,
 };
 
-use bytes::Bytes;
 use futures::TryStreamExt as _;
 use lakehouse_types::ObjectKey;
 use rustix::{
@@ -20,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
 use super::{Inner, blocking, failed, path::Location, stamp::Stamp};
-use crate::{ByteStream, Condition, Error, PutOptions, PutOutcome, pieces::Pieces, store::check_size};
+use crate::{ByteStream, Condition, Error, PutOptions, PutOutcome, store::check_size};
 
 /// Bytes that one trip to a blocking thread carries: enough that the trip costs nothing beside
 /// them, and few enough that a thousand slow callers don't hold a gigabyte.
@@ -43,18 +42,14 @@ pub(super) async fn put(
         check_condition(inner, key, &location, &options.condition).await?;
     }
     let mut upload = Upload::new(inner, options.sha256.is_some());
-    let mut batch = Pieces::default();
     let mut received = 0_u64;
     while let Some(piece) = body.try_next().await.map_err(Error::Body)? {
         received += piece.len() as u64;
         check_size(&options, received, false)?;
-        batch.push(piece);
-        if batch.len() >= upload.batch_bytes(received) {
-            upload.write(mem::take(&mut batch)).await?;
-        }
+        upload.take_in(&piece, batch_bytes(received)).await?;
     }
     check_size(&options, received, true)?;
-    let temporary = upload.finish(batch, options.sha256).await?;
+    let temporary = upload.finish(options.sha256).await?;
     let guard = inner.locks.lock(key).await;
     let (inner, key) = (Arc::clone(inner), key.clone());
     blocking(move || {
@@ -162,50 +157,66 @@ pub(super) fn link_and_unlink(inner: &Inner, name: &str, dir: BorrowedFd<'_>, fi
     Ok(())
 }
 
+/// Larger batches for larger bodies.
+fn batch_bytes(received: u64) -> usize {
+    usize::try_from(received / 8).unwrap_or(LARGEST_BATCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)
+}
+
 /// A body on its way into a temporary file. One batch is written while the next arrives.
+///
+/// The pieces are copied into two buffers that take turns. To keep them until they are written
+/// would cost more: the server has to find fresh memory for what follows then, and the pages of a
+/// gigabyte take longer to come by than the copy.
 struct Upload {
     inner: Arc<Inner>,
     hash: bool,
-    under_way: Option<JoinHandle<Result<Temporary, Error>>>,
+    filling: Vec<u8>,
+    under_way: Option<JoinHandle<Result<(Temporary, Vec<u8>), Error>>>,
 }
 
 impl Upload {
     fn new(inner: &Arc<Inner>, hash: bool) -> Self {
-        Self { inner: Arc::clone(inner), hash, under_way: None }
+        Self { inner: Arc::clone(inner), hash, filling: Vec::new(), under_way: None }
     }
 
-    /// Larger batches for larger bodies.
-    fn batch_bytes(&self, received: u64) -> usize {
-        usize::try_from(received / 8).unwrap_or(LARGEST_BATCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)
+    async fn take_in(&mut self, mut piece: &[u8], batch_bytes: usize) -> Result<(), Error> {
+        while self.filling.len() + piece.len() >= batch_bytes {
+            let (fits, rest) = piece.split_at(batch_bytes.saturating_sub(self.filling.len()).min(piece.len()));
+            self.filling.extend_from_slice(fits);
+            self.write().await?;
+            piece = rest;
+        }
+        self.filling.extend_from_slice(piece);
+        Ok(())
     }
 
-    async fn write(&mut self, batch: Pieces) -> Result<(), Error> {
-        let file = self.written_so_far().await?;
+    async fn write(&mut self) -> Result<(), Error> {
+        let (file, mut emptied) = self.written_so_far().await?;
+        emptied.clear();
+        let batch = mem::replace(&mut self.filling, emptied);
         let inner = Arc::clone(&self.inner);
         let hash = self.hash;
         // If this future is dropped, the thread finishes its batch and drops the file, which removes it.
         self.under_way = Some(tokio::task::spawn_blocking(move || {
             let mut file = file.map_or_else(|| Temporary::new(&inner, hash), Ok)?;
-            file.write(batch)?;
-            Ok(file)
+            file.write(&batch)?;
+            Ok((file, batch))
         }));
         Ok(())
     }
 
-    async fn written_so_far(&mut self) -> Result<Option<Temporary>, Error> {
-        match self.under_way.take() {
-            None => Ok(None),
-            Some(task) => task.await.map_err(|error| Error::backend("write object", error))?.map(Some),
-        }
+    async fn written_so_far(&mut self) -> Result<(Option<Temporary>, Vec<u8>), Error> {
+        let Some(task) = self.under_way.take() else { return Ok((None, Vec::new())) };
+        let (file, buffer) = task.await.map_err(|error| Error::backend("write object", error))??;
+        Ok((Some(file), buffer))
     }
 
-    async fn finish(mut self, batch: Pieces, sha256: Option<String>) -> Result<Temporary, Error> {
-        let file = self.written_so_far().await?;
-        let inner = Arc::clone(&self.inner);
-        let hash = self.hash;
+    async fn finish(mut self, sha256: Option<String>) -> Result<Temporary, Error> {
+        let (file, _) = self.written_so_far().await?;
+        let Self { inner, hash, filling, .. } = self;
         blocking(move || {
             let mut file = file.map_or_else(|| Temporary::new(&inner, hash), Ok)?;
-            file.write(batch)?;
+            file.write(&filling)?;
             file.seal(sha256)?;
             Ok(file)
         })
@@ -240,13 +251,12 @@ impl Temporary {
         })
     }
 
-    fn write(&mut self, batch: Pieces) -> Result<(), Error> {
-        let pieces = batch.into_vec();
+    fn write(&mut self, batch: &[u8]) -> Result<(), Error> {
         if let Some(hash) = &mut self.hash {
-            pieces.iter().for_each(|piece| hash.update(piece));
+            hash.update(batch);
         }
-        write_all(&mut self.file, &pieces).map_err(|error| failed("write object", error))?;
-        self.written += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.file.write_all(batch).map_err(|error| failed("write object", error))?;
+        self.written += batch.len() as u64;
         if self.written - self.handed_to_disk >= WRITE_BACK {
             start_write_back(&self.file, self.handed_to_disk, self.written - self.handed_to_disk);
             self.handed_to_disk = self.written;
@@ -279,21 +289,6 @@ impl Drop for Temporary {
             self.inner.root.remove_temporary(&self.name);
         }
     }
-}
-
-fn write_all(file: &mut File, pieces: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-    let mut rest = &mut slices[..];
-    IoSlice::advance_slices(&mut rest, 0); // drops empty ones: writing only those would look like a full disk
-    while !rest.is_empty() {
-        match file.write_vectored(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Asks for the pages to be written soon; a hint, so a failure is of no account. The sync that
