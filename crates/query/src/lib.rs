@@ -11,6 +11,8 @@ mod duck;
 mod encode;
 mod engine;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod options;
 mod show;

@@ -48,6 +48,9 @@ impl Format {
 /// to pass along, small enough that the first row does not wait long.
 pub(crate) const PIECE: usize = 128 << 10;
 
+/// The longest piece.
+const MAX_PIECE: usize = 2 * PIECE;
+
 /// Takes the pieces of an answer, counts them, and stops at the limit.
 pub(crate) struct Sink<'a> {
     buffer: Vec<u8>,
@@ -58,7 +61,7 @@ pub(crate) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub(crate) fn new(limit: u64, write: &'a mut dyn FnMut(&[u8]) -> Result<(), Failure>) -> Self {
-        Self { buffer: Vec::with_capacity(PIECE + PIECE / 4), sent: 0, limit, write }
+        Self { buffer: Vec::with_capacity(MAX_PIECE), sent: 0, limit, write }
     }
 
     /// Where the next bytes go.
@@ -76,10 +79,12 @@ impl<'a> Sink<'a> {
         if self.sent > self.limit {
             return Err(Failure::new(FailureKind::TooLarge, format!("the result is larger than {} bytes", self.limit)));
         }
-        if !self.buffer.is_empty() {
-            (self.write)(&self.buffer)?;
-            self.buffer.clear();
-        }
+        // One long value can make a part many times larger than a piece, and whoever passes
+        // pieces on has room for a few.
+        self.buffer.chunks(MAX_PIECE).try_for_each(&mut *self.write)?;
+        self.buffer.clear();
+        // The room that a long value took is not kept for all that come after it.
+        self.buffer.shrink_to(MAX_PIECE);
         Ok(())
     }
 }

@@ -247,6 +247,23 @@ fn the_limit_stops_every_format() {
 }
 
 #[test]
+fn pieces_are_short_however_long_a_value_is() {
+    let connection = Database::open().unwrap().connect().unwrap();
+    for format in Format::ALL {
+        let (mut longest, mut written) = (0, 0);
+        let mut write = |piece: &[u8]| {
+            longest = longest.max(piece.len());
+            written += piece.len();
+            Ok(())
+        };
+        let mut sink = Sink::new(u64::MAX, &mut write);
+        let statement = connection.prepare("SELECT repeat('x', 3000000), 'short' FROM range(3)").unwrap();
+        write_result(statement, format, &Keywords::default(), &mut sink, &|| false).unwrap();
+        assert!(longest <= MAX_PIECE && written > 9_000_000, "{format:?}: {longest} of {written}");
+    }
+}
+
+#[test]
 fn a_failure_in_the_middle_is_no_end() {
     for format in Format::ALL {
         let failure =

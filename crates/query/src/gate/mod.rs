@@ -77,6 +77,15 @@ impl Gate {
         self.inspect_select(sql)
     }
 
+    /// Walks a tree that nobody parsed.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn walk(&self, tree: &str) {
+        if let Ok(tree) = json::parse(tree) {
+            let _ = tree::show_tables(&tree);
+            let _ = tree::datasets(&tree, &self.functions);
+        }
+    }
+
     fn inspect_select(&self, sql: &str) -> Result<Inspection, Failure> {
         let tree = self.parse(sql)?;
         let mut statements = match tree.get("statements") {

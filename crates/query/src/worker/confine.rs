@@ -81,3 +81,55 @@ fn landlock(cache_dir: &Path, spill_dir: &Path) -> Result<Confinement, RulesetEr
         RulesetStatus::NotEnforced => Confinement::LimitsOnly,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Error, ErrorKind},
+        net::{TcpListener, TcpStream},
+        process::Command,
+    };
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn denied<T>(outcome: Result<T, Error>) -> bool {
+        outcome.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    }
+
+    /// Landlock binds the thread that asks for it, so a test can have one to lose.
+    #[test]
+    fn who_is_locked_in_reads_the_cache_writes_its_spill_and_nothing_else() {
+        let root = TempDir::new().unwrap();
+        let [cache, spill, outside] = ["cache", "spill", "outside"].map(|name| root.path().join(name));
+        for directory in [&cache, &spill, &outside] {
+            fs::create_dir(directory).unwrap();
+            fs::write(directory.join("file"), "content").unwrap();
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let locked_in = std::thread::spawn(move || {
+            let confinement = landlock(&cache, &spill).unwrap();
+            if confinement == Confinement::LimitsOnly {
+                eprintln!("SKIPPED: this kernel has no Landlock");
+                return;
+            }
+            assert_eq!(fs::read_to_string(cache.join("file")).unwrap(), "content");
+            assert!(denied(fs::write(cache.join("file"), "poison")) && denied(fs::write(cache.join("new"), "")));
+            assert!(denied(fs::remove_file(cache.join("file"))) && denied(fs::create_dir(cache.join("d"))));
+            fs::write(spill.join("new"), "working set").unwrap();
+            fs::remove_file(spill.join("new")).unwrap();
+            assert!(denied(fs::read(outside.join("file"))) && denied(fs::write(outside.join("new"), "")));
+            assert!(denied(fs::read("/etc/passwd")) && denied(fs::read_dir("/etc")));
+            assert!(denied(fs::rename(spill.join("file"), outside.join("moved"))));
+            assert!(denied(Command::new("/bin/true").status()));
+            if confinement == Confinement::Full {
+                assert!(denied(TcpStream::connect(address)) && denied(TcpListener::bind("127.0.0.1:0")));
+            }
+        });
+        locked_in.join().unwrap();
+        // Nobody else is.
+        assert!(fs::read("/etc/passwd").is_ok());
+    }
+}

@@ -15,9 +15,9 @@ use crate::{duck::Failure, encode::Format, gate::Inspection};
 /// Bytes before the payload.
 pub(crate) const HEADER: usize = 5;
 
-/// A frame longer than this is no frame: a statement has at most 64 KiB, a piece of a result
-/// little more than its row.
-pub(crate) const MAX_FRAME: usize = 1 << 30;
+/// A frame longer than this is no frame: a piece of a result is far shorter, and so is a statement
+/// whose datasets have some hundred thousand files.
+pub(crate) const MAX_FRAME: usize = 64 << 20;
 
 /// A message in JSON.
 pub(crate) const MESSAGE: u8 = b'M';
