@@ -1,8 +1,6 @@
-//! Requests against the routes, over a store and a catalog in memory or the real ones in this process.
+//! Requests against the routes, over the real storaged and catalogd in this process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
-
-use std::sync::Arc;
 
 use axum::{Router, body::Body, http::Request};
 use http::{Method, StatusCode};
@@ -197,16 +195,25 @@ async fn a_storaged_that_is_down_is_503_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn run_serves_and_becomes_ready() {
+async fn run_serves_once_the_services_below_have_answered() {
     let dir = tempfile::tempdir().unwrap();
     let storaged = lakehouse_testkit::storaged(&dir.path().join("objects")).await;
     let catalogd = lakehouse_testkit::catalogd(&storaged).await;
+    let spool = dir.path().join("spool");
     let flags = [
         ("ingestd.storaged_url", storaged.url()),
         ("ingestd.catalogd_url", catalogd.url()),
-        ("ingestd.spool_dir", dir.path().to_str().unwrap()),
+        ("ingestd.spool_dir", spool.to_str().unwrap()),
     ];
     let service = Service::start(ingestd::run, &flags).await;
-    let _: Arc<str> = service.url().into();
+    let client = lakehouse_client::IngestClient::new(service.url(), Default::default()).unwrap();
+    let upload = lakehouse_client::IngestUpload {
+        name: "d".parse().unwrap(),
+        file_name: "d.csv".to_owned(),
+        parameters: vec![("header".to_owned(), "true".to_owned())],
+        size: None,
+    };
+    let response = client.ingest(&upload, lakehouse_objstore::body("a,b\n1,x\n")).await.unwrap();
+    assert_eq!((response.rows, response.existing, response.version), (1, false, 1));
     service.stop().await;
 }

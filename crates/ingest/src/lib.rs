@@ -15,7 +15,7 @@ mod schema;
 mod spool;
 mod value;
 
-pub use convert::{Cancel, Converted, convert};
+pub use convert::{Cancel, Converted, Report, convert};
 pub use error::Error;
 pub use options::{Limits, OnError, Options, TypeOverride, parse_types};
 pub use publish::{Catalog, CatalogError, IngestRequest, Ingestor, IngestorOptions, SweepReport};

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::csv::{Block, Dialect, Tokenizer};
+use crate::{
+    csv::{Block, Dialect, Tokenizer},
+    value::classify,
+};
 
 const COMMA: Dialect = Dialect { delimiter: b',', quote: Some(b'"'), newline: b'\n' };
 

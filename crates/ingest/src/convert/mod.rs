@@ -9,13 +9,14 @@
 mod board;
 mod piece;
 mod plan;
+mod report;
 mod source;
 
 use std::{fs::File, ops::Range, sync::atomic::AtomicBool};
 
 use lakehouse_types::{
     catalog::Column as CatalogColumn,
-    ingest::{BadRow, RenamedColumn, SkippedRows},
+    ingest::{BadRow, SkippedRows},
 };
 
 use self::{
@@ -31,6 +32,8 @@ use crate::{
     encode::{Codec, ColumnEncoder, EncodedColumn, FileWriter, file_schema},
     schema::{ColumnType, catalog_columns, schema_fingerprint},
 };
+
+pub use report::Report;
 
 /// A flag that ends a conversion from outside.
 pub type Cancel = AtomicBool;
@@ -48,10 +51,8 @@ pub struct Converted {
     pub size: u64,
     /// SHA-256 (hex) of the Parquet file.
     pub sha256: String,
-    /// Header names that were empty or taken.
-    pub renamed_columns: Vec<RenamedColumn>,
-    /// Rows that were left out; `None` unless the options ask to skip them.
-    pub skipped: Option<SkippedRows>,
+    /// What the caller should know besides.
+    pub report: Report,
 }
 
 /// Pieces on their way for each thread: enough that a thread that waits for its turn at the file's
@@ -91,19 +92,7 @@ pub fn convert(
         let right: Vec<ColumnType> =
             seen.zip(&plan.declared).map(|(seen, declared)| declared.unwrap_or(seen)).collect();
         match outcome.writer {
-            Some(writer) if types == right => {
-                let written = writer.finish()?;
-                let columns = catalog_columns(&plan.names, &types);
-                return Ok(Converted {
-                    schema_fingerprint: schema_fingerprint(&columns),
-                    columns,
-                    rows: outcome.rows,
-                    size: written.size,
-                    sha256: written.sha256,
-                    renamed_columns: plan.renamed.clone(),
-                    skipped: if options.skips_bad_rows() { Some(job.skipped(&outcome.issues)?) } else { None },
-                });
-            }
+            Some(writer) if types == right => return job.finish(writer, &types, outcome.rows, &outcome.issues),
             _ => {
                 tracing::debug!(guessed = ?types, found = ?right, "types differ from the sample's: reading again");
                 types = right;
@@ -157,12 +146,21 @@ impl Conversion<'_> {
         output.set_len(0).map_err(Error::during("empty Parquet file"))?;
         let mut file = output.try_clone().map_err(Error::during("open Parquet file"))?;
         std::io::Seek::rewind(&mut file).map_err(Error::during("rewind Parquet file"))?;
+        FileWriter::create(file, file_schema(&self.plan.names, types)?)
+    }
+
+    /// Ends the file. Its footer tells where it comes from, and what is worth knowing about its making.
+    fn finish(&self, writer: FileWriter, types: &[ColumnType], rows: u64, issues: &Issues) -> Result<Converted, Error> {
         let columns = catalog_columns(&self.plan.names, types);
-        let notes = [
+        let schema_fingerprint = schema_fingerprint(&columns);
+        let skipped = if self.options.skips_bad_rows() { Some(self.skipped(issues)?) } else { None };
+        let report = Report { renamed_columns: self.plan.renamed.clone(), skipped };
+        let written = writer.finish(&[
             ("lakehouse.fingerprint", self.fingerprint.to_owned()),
-            ("lakehouse.schema_fingerprint", schema_fingerprint(&columns)),
-        ];
-        FileWriter::create(file, file_schema(&self.plan.names, types)?, &notes)
+            ("lakehouse.schema_fingerprint", schema_fingerprint.clone()),
+            (Report::NOTE, report.to_json()?),
+        ])?;
+        Ok(Converted { columns, schema_fingerprint, rows, size: written.size, sha256: written.sha256, report })
     }
 
     /// One thread's work.

@@ -133,7 +133,7 @@ fn headers_are_told_guessed_and_mended() {
     assert_eq!((table.names(), table.converted.rows), (vec!["column1", "column2"], 2));
     let table = ok("a,A,, a_2 \n1,2,3,4\n", &[]);
     assert_eq!(table.names(), ["a", "A_3", "column3", "a_2"]);
-    assert_eq!(table.converted.renamed_columns.len(), 3);
+    assert_eq!(table.converted.report.renamed_columns.len(), 3);
     let table = ok("only,a,header\n", &[]);
     assert_eq!((table.converted.rows, table.types()), (0, vec!["VARCHAR"; 3]));
     assert_eq!(metadata(&table.file).num_row_groups(), 0);
@@ -150,7 +150,7 @@ fn declared_types_are_kept_or_the_row_is_bad() {
     let error = refused(&bad, &types);
     assert_eq!(error, "line 4: `price` is \"1.234\" and no DECIMAL(6,2); line 5: `price` is \"x\" and no DECIMAL(6,2)");
     let table = ok(&bad, &[types[0], ("on_error", "skip")]);
-    assert_eq!((table.converted.rows, table.converted.skipped.map(|skipped| skipped.count)), (2, Some(2)));
+    assert_eq!((table.converted.rows, table.converted.report.skipped.map(|skipped| skipped.count)), (2, Some(2)));
     assert!(refused(text, &[("types", "nope:int")]).contains("`nope`"));
 }
 
@@ -163,15 +163,18 @@ fn ragged_rows_are_refused_with_their_lines_or_skipped() {
          line 7: there is text after a closing quote"
     );
     let table = ok(text, &[("on_error", "skip")]);
-    let skipped = table.converted.skipped.clone().unwrap();
+    let skipped = table.converted.report.skipped.clone().unwrap();
     assert_eq!((table.converted.rows, skipped.count, skipped.first.len()), (2, 3, 3));
     assert_eq!(table.column("b"), some(&["x\ny", "9"]));
-    assert!(ok("a\n1\n", &[]).converted.skipped.is_none());
+    assert!(ok("a\n1\n", &[]).converted.report.skipped.is_none());
     // Of very many only the first are told.
     let many = format!("a,b\n{}", "1\n".repeat(100_000));
     assert_eq!(refused(&many, &[]).matches("line").count(), piece::TOLD_ROWS);
     let table = ok(&many, &[("on_error", "skip"), ("delimiter", ",")]);
-    assert_eq!(table.converted.skipped.map(|skipped| (skipped.count, skipped.first[9].line)), Some((100_000, 11)));
+    assert_eq!(
+        table.converted.report.skipped.map(|skipped| (skipped.count, skipped.first[9].line)),
+        Some((100_000, 11))
+    );
 }
 
 #[test]
@@ -216,6 +219,19 @@ fn integers_never_lose_a_digit() {
 }
 
 #[test]
+fn the_footer_repeats_what_the_answer_says() {
+    let table = ok("a,A\n1,2\n3\n", &[("on_error", "skip")]);
+    let size = usize::try_from(table.converted.size).unwrap();
+    let mut bytes = vec![0; size];
+    std::os::unix::fs::FileExt::read_exact_at(&table.file, &mut bytes, 0).unwrap();
+    assert_eq!(Report::from_end(&bytes).unwrap(), table.converted.report);
+    let footer = Report::footer_len(&bytes).unwrap();
+    assert_eq!(Report::from_end(&bytes[size - footer..]).unwrap(), table.converted.report);
+    assert_eq!(Report::from_end(&bytes[size - footer + 1..]), None, "a part of a footer is none");
+    assert_eq!(Report::from_end(b"PAR1"), None);
+}
+
+#[test]
 fn an_empty_line_is_a_null_only_where_there_is_one_column() {
     assert_eq!(ok("a\n1\n\n2\n", &[]).column("a"), some(&["1", "-", "2"]));
     assert_eq!(ok("a,b\n1,2\n\n3,4\n", &[]).converted.rows, 2);
@@ -244,7 +260,7 @@ fn the_output_is_pinned() {
         ));
     }
     let table = ok(&text, &[]);
-    assert_eq!(table.converted.sha256, "2f94b37401318e7cd20770a3c1444c4f8e6a37517ba2c35f52ce57ccbdd6e9e3");
+    assert_eq!(table.converted.sha256, "4d2b58e8df32e5f28b3a275707a75608270f94a91bf651917916a2c278098426");
 }
 
 /// A cell, as a writer that knows nothing of types would have it; `None` is written as nothing.
@@ -385,7 +401,7 @@ proptest! {
             (Ok(cut), Ok(whole)) => {
                 prop_assert_eq!(cut.types(), whole.types());
                 prop_assert_eq!(read_columns(&cut.file), read_columns(&whole.file));
-                prop_assert_eq!(cut.converted.skipped, whole.converted.skipped);
+                prop_assert_eq!(cut.converted.report.skipped, whole.converted.report.skipped);
             }
             (Err(cut), Err(whole)) => {
                 prop_assert!(matches!(cut.kind(), ErrorKind::InvalidInput | ErrorKind::TooLarge), "{:?}", cut);

@@ -80,14 +80,10 @@ pub(crate) struct FileWriter {
 }
 
 impl FileWriter {
-    /// Begins a file. `notes` are key and value pairs for the footer.
-    pub(crate) fn create(file: File, schema: TypePtr, notes: &[(&str, String)]) -> Result<Self, Error> {
-        let notes = notes.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone())).collect();
-        let properties = WriterProperties::builder()
-            .set_created_by(CREATED_BY.to_owned())
-            .set_key_value_metadata(Some(notes))
-            .set_offset_index_disabled(true)
-            .build();
+    /// Begins a file.
+    pub(crate) fn create(file: File, schema: TypePtr) -> Result<Self, Error> {
+        let properties =
+            WriterProperties::builder().set_created_by(CREATED_BY.to_owned()).set_offset_index_disabled(true).build();
         let file = HashingFile { file, hash: Sha256::new(), size: 0 };
         let inner = SerializedFileWriter::new(file, schema, Arc::new(properties))
             .map_err(Error::during("begin Parquet file"))?;
@@ -131,8 +127,11 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Writes the footer.
-    pub(crate) fn finish(self) -> Result<Written, Error> {
+    /// Writes the footer, with `notes` in it.
+    pub(crate) fn finish(mut self, notes: &[(&str, String)]) -> Result<Written, Error> {
+        for (key, value) in notes {
+            self.inner.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
+        }
         let file = self.inner.into_inner().map_err(Error::during("write footer"))?;
         Ok(Written { size: file.size, sha256: hex::encode(file.hash.finalize()) })
     }

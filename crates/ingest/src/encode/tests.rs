@@ -81,7 +81,7 @@ fn column(ty: ColumnType, lines: &[String]) -> Column {
 fn write(ty: ColumnType, groups: &[Vec<Vec<String>>], limits: PageLimits) -> File {
     let file = tempfile::tempfile().unwrap();
     let schema = file_schema(&["c".to_owned()], &[ty]).unwrap();
-    let mut writer = FileWriter::create(file.try_clone().unwrap(), schema, &[]).unwrap();
+    let mut writer = FileWriter::create(file.try_clone().unwrap(), schema).unwrap();
     let mut encoder = ColumnEncoder::new(ty, limits);
     let mut codec = Codec::new().unwrap();
     for group in groups {
@@ -90,7 +90,7 @@ fn write(ty: ColumnType, groups: &[Vec<Vec<String>>], limits: PageLimits) -> Fil
         }
         writer.write_group(vec![encoder.finish_group(&mut codec).unwrap()]).unwrap();
     }
-    writer.finish().unwrap();
+    writer.finish(&[]).unwrap();
     file
 }
 

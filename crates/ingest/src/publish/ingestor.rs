@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use lakehouse_objstore::{ObjectStore, PutOptions};
+use lakehouse_objstore::{ByteRange, GetOptions, ObjectStore, PutOptions, collect};
 use lakehouse_types::{
     ErrorKind, Name, ObjectKey, ServiceError as _,
     catalog::{DataObject, Manifest, Mode, RegisterRequest, RegisterResponse},
@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::{Catalog, marker::Markers, sweep, turns::Turns};
 use crate::{
-    Cancel, Converted, Error, Limits, Options, convert,
+    Cancel, Converted, Error, Limits, Options, Report, convert,
     spool::{SpoolDir, Spooled, file_body},
 };
 
@@ -62,6 +62,10 @@ pub struct Ingestor {
 /// How often an object is stored again that a sweep took away while it was being registered. Once
 /// is a rare accident; a store that loses it this often is broken.
 const REPAIRS: usize = 5;
+
+/// Bytes at the end of an object in which its footer is looked for first, and at most.
+const FOOTER_GUESS: usize = 64 << 10;
+const MAX_FOOTER: usize = 8 << 20;
 
 /// Pauses before an object is stored again after the store could not be reached.
 const PUT_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
@@ -164,8 +168,31 @@ impl Ingestor {
         if !unbroken || !self.is_stored(key).await? {
             return Ok(None);
         }
-        let object = object.clone();
-        Ok(Some(answer(&request.name, object, registered, true)))
+        let report = self.report_of(key).await;
+        Ok(Some(answer(&request.name, object.clone(), registered, true, report)))
+    }
+
+    /// The report in a stored object. That it can't be read is no reason not to answer.
+    async fn report_of(&self, key: &ObjectKey) -> Report {
+        let mut len = FOOTER_GUESS;
+        for _ in 0..2 {
+            let options = GetOptions { range: Some(ByteRange::Last(len as u64)), ..GetOptions::default() };
+            let end = match self.store.get(key, options).await {
+                Ok(object) => collect(object.body, len).await,
+                Err(error) => Err(error),
+            };
+            match end {
+                Ok(end) => match Report::footer_len(&end) {
+                    Some(footer) if footer > len && footer <= MAX_FOOTER => len = footer,
+                    _ => return Report::from_end(&end).unwrap_or_default(),
+                },
+                Err(error) => {
+                    tracing::warn!(%error, %key, "read footer of a stored object");
+                    return Report::default();
+                }
+            }
+        }
+        Report::default()
     }
 
     /// Runs the conversion on a blocking thread. Dropping the future ends it soon.
@@ -215,10 +242,7 @@ impl Ingestor {
         };
         self.ensure_stored(ready).await?;
         let existing = registered.existing;
-        let mut response = answer(&ready.request.name, object, registered, existing);
-        response.renamed_columns = ready.converted.renamed_columns.clone();
-        response.skipped = ready.converted.skipped.clone();
-        Ok(response)
+        Ok(answer(&ready.request.name, object, registered, existing, ready.converted.report.clone()))
     }
 
     /// Puts the object over whatever is there: an orphan of an earlier attempt has the same bytes,
@@ -289,7 +313,13 @@ fn object_key(name: &Name, fingerprint: &str) -> Result<ObjectKey, Error> {
     ObjectKey::new(format!("{}{dataset}/{fingerprint}.parquet", sweep::PREFIX)).map_err(Error::during("name object"))
 }
 
-fn answer(name: &Name, object: DataObject, registered: RegisterResponse, existing: bool) -> IngestResponse {
+fn answer(
+    name: &Name,
+    object: DataObject,
+    registered: RegisterResponse,
+    existing: bool,
+    report: Report,
+) -> IngestResponse {
     IngestResponse {
         name: name.clone(),
         fingerprint: object.fingerprint,
@@ -299,7 +329,7 @@ fn answer(name: &Name, object: DataObject, registered: RegisterResponse, existin
         bytes: object.size,
         existing,
         version: registered.manifest.version,
-        renamed_columns: Vec::new(),
-        skipped: None,
+        renamed_columns: report.renamed_columns,
+        skipped: report.skipped,
     }
 }

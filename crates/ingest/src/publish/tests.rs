@@ -209,6 +209,17 @@ async fn ingest(ingestor: &Arc<Ingestor>, name: &str, text: &str, mode: Mode) ->
     ingestor.ingest(request, upload.finish().await?).await
 }
 
+#[tokio::test]
+async fn an_answer_for_known_bytes_says_what_the_first_one_said() {
+    let mut world = World::new();
+    let ingestor = world.ingestor(LONG);
+    let text = "id,ID\n1,2\n";
+    let first = ingest(&ingestor, "d", text, Mode::Replace).await.unwrap();
+    assert_eq!(first.renamed_columns.len(), 1);
+    let again = ingest(&ingestor, "d", text, Mode::Replace).await.unwrap();
+    assert_eq!(again, IngestResponse { existing: true, ..first });
+}
+
 fn table(content: u32) -> String {
     format!("id,v\n{content},x\n")
 }
