@@ -18,6 +18,10 @@ SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
 DIMENSION = 16
 JSON = {"content-type": "application/json"}
 RETRY = (502, 503, 504)
+# Ids of one worker: after so many it changes the ones it has, and the checks stay quick.
+MOST_IDS = 5000
+# Ids of one worker that are looked at after each kill; at the end it is all of them.
+LOOKED_AT = 25
 
 
 def vector_of(item, version):
@@ -38,7 +42,9 @@ class Worker(threading.Thread):
         self.lock = threading.Lock()
         self.certain, self.open = {}, collections.defaultdict(set)
         self.counts = collections.Counter()
-        self.next, self.version = 0, 0
+        # The keys of `certain`, to draw from.
+        self.acknowledged = []
+        self.version = 0
         self.stopping, self.error = False, None
 
     def call(self, method, path, body=None):
@@ -63,17 +69,21 @@ class Worker(threading.Thread):
         else:
             self.add()
 
+    def draw(self, most):
+        return [self.rng.choice(self.acknowledged) for _ in range(min(most, len(self.acknowledged)))]
+
     def add(self):
+        fresh = [f"{self.name_}-{self.rng.randrange(MOST_IDS)}" for _ in range(self.rng.randint(1, 20))]
+        self.add_to("work", "adds", fresh + self.draw(self.rng.randint(0, 5)))
+
+    def add_to(self, index, what, ids):
         self.version += 1
-        fresh = [f"{self.name_}-{self.next + i}" for i in range(self.rng.randint(1, 20))]
-        self.next += len(fresh)
-        again = self.rng.sample(sorted(self.certain), min(len(self.certain), self.rng.randint(0, 5)))
-        batch = {item: self.version for item in fresh + again}
+        batch = dict.fromkeys(ids, self.version)
         items = [{"id": i, "vector": vector_of(i, v), "metadata": {"v": v}} for i, v in batch.items()]
-        self.change(batch, "adds", "/vectors/index/work/add", {"items": items})
+        self.change(batch, what, f"/vectors/index/{index}/add", {"items": items})
 
     def delete(self):
-        batch = dict.fromkeys(self.rng.sample(sorted(self.certain), min(len(self.certain), self.rng.randint(1, 8))))
+        batch = dict.fromkeys(self.draw(self.rng.randint(1, 8)))
         self.change(batch, "deletes", "/vectors/index/work/delete", {"ids": list(batch)})
 
     def change(self, batch, what, path, body):
@@ -88,14 +98,19 @@ class Worker(threading.Thread):
         assert answer.status == 200, f"{path}: {answer}"
         with self.lock:
             for item, version in batch.items():
+                if item not in self.certain:
+                    self.acknowledged.append(item)
                 self.certain[item] = version
                 self.open.pop(item, None)
         self.counts[what] += 1
 
-    def check(self, share):
+    def check(self, rng=None):
+        """Some of the ids, or without `rng` all."""
         with self.lock:
-            known = sorted(set(self.certain) | set(self.open))
-            sample = known if share >= 1 else self.rng.sample(known, int(len(known) * share))
+            if rng is None:
+                sample = sorted(set(self.certain) | set(self.open))
+            else:
+                sample = rng.sample(self.acknowledged, min(len(self.acknowledged), LOOKED_AT))
             # What may be there is noted before it is asked for, and again after, since the worker goes on.
             before = {i: ({self.certain.get(i)} | self.open.get(i, set())) for i in sample}
         for item in sample:
@@ -126,11 +141,9 @@ class Merger(Worker):
     """Adds to one index and merges it into another: an item must be in one of the two."""
 
     def step(self):
-        self.version += 1
-        batch = {f"{self.name_}-{self.next + i}": self.version for i in range(self.rng.randint(1, 20))}
-        self.next += len(batch)
-        items = [{"id": i, "vector": vector_of(i, v), "metadata": {"v": v}} for i, v in batch.items()]
-        self.change(batch, "merge adds", "/vectors/index/source/add", {"items": items})
+        # Always new ids: a merge leaves those alone that the destination has.
+        new = [f"{self.name_}-{self.version}-{n}" for n in range(self.rng.randint(1, 5))]
+        self.add_to("source", "merge adds", new)
         if self.rng.random() < 0.3:
             answer = self.call("POST", "/vectors/index/source/merge", {"dest": "merged", "clear_source": True})
             if answer is None:
@@ -184,7 +197,7 @@ def main():
                 lake.wait_ready(name)
             for worker in workers:
                 assert worker.error is None, worker.error
-                checked += worker.check(0.02)
+                checked += worker.check(rng)
         for worker in workers:
             worker.stopping = True
         for worker in workers:
@@ -196,7 +209,7 @@ def main():
             lake.start(name)
         for name in services:
             lake.wait_ready(name)
-        known = sum(worker.check(1) for worker in workers)
+        known = sum(worker.check() for worker in workers)
         assert not lake.panics(), lake.panics()
         total = sum((worker.counts for worker in workers), collections.Counter())
         print("kills: " + ", ".join(f"{name} {killed[name]}" for name in services))

@@ -1,21 +1,14 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::State,
-    middleware::{from_fn, from_fn_with_state},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, extract::State, middleware::from_fn_with_state, response::IntoResponse, routing::get};
 use http::{StatusCode, header};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::{
     Auth, BindError, Metrics, Readiness, Shutdown,
     auth::{ALLOW_NON_LOOPBACK, check_bind},
+    body,
     config::{Config, Limits},
-    drain,
     extract::Json,
     request::{self, Stack},
     server,
@@ -145,10 +138,7 @@ impl App {
             // A service has no fallback of its own: what it serves stands in its routes.
             .fallback(request::not_found)
             .method_not_allowed_fallback(request::method_not_allowed)
-            // Inside the timeout, so that a body which stands still is not waited for here either.
-            .layer(from_fn(drain::drain))
-            // Only a route reads a body, so only there can one stand still.
-            .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(self.limits.body_idle_timeout_seconds)))
+            .layer(from_fn_with_state(Duration::from_secs(self.limits.body_idle_timeout_seconds), body::limited))
             .layer(from_fn_with_state(stack, request::identify))
     }
 }

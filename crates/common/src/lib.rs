@@ -6,10 +6,10 @@
 
 mod app;
 mod auth;
+mod body;
 mod bootstrap;
 pub mod config;
 mod connection;
-mod drain;
 mod error;
 pub mod extract;
 mod health;
@@ -25,4 +25,6 @@ pub use bootstrap::run_service;
 pub use error::{ApiError, status_of};
 pub use health::Readiness;
 pub use metrics::Metrics;
+#[doc(hidden)]
+pub use request::check_identity;
 pub use shutdown::Shutdown;

@@ -135,6 +135,13 @@ fn identity(headers: &HeaderMap) -> RequestContext {
     RequestContext { request_id, traceparent }
 }
 
+/// What a request with these headers is known by: for the fuzz target.
+#[doc(hidden)]
+#[must_use]
+pub fn check_identity(headers: &HeaderMap) -> RequestContext {
+    identity(headers)
+}
+
 /// The caller's `traceparent` with a parent id of our own in it: `00-<32 hex>-<16 hex>-<2 hex>`.
 /// `None` where it is malformed: W3C says to start anew then, and we start no traces of our own.
 fn child_trace(parent: &str) -> Option<String> {

@@ -63,7 +63,7 @@ fn rows(file: &File) -> Vec<Value> {
 }
 
 /// What the file is, in the form of its description.
-fn describe(converted: &Converted, rows: Vec<Value>, wanted: &Value) -> Value {
+fn describe(converted: &Converted, rows: &[Value], wanted: &Value) -> Value {
     let columns: Vec<Value> = converted.columns.iter().map(|column| json!([column.name, column.sql_type])).collect();
     let mut found = json!({"columns": columns, "rows": rows});
     if let Some(options) = wanted.get("options") {
@@ -88,7 +88,7 @@ fn every_fixture_is_read_as_described() {
         let wanted: Value = serde_json::from_slice(&std::fs::read(csv.with_extension("json")).unwrap()).unwrap();
         let output = tempfile::tempfile().unwrap();
         let found = match run(&csv, &wanted, &output) {
-            Ok(converted) => describe(&converted, rows(&output), &wanted),
+            Ok(converted) => describe(&converted, &rows(&output), &wanted),
             Err(error) => json!({"error": error.detail()}),
         };
         assert_eq!(found, wanted, "{}", csv.display());

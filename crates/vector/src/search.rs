@@ -79,8 +79,7 @@ impl Generation {
 
     /// Puts what is not linked yet into the walk's pool.
     fn scan_tail(&self, walker: &mut Walker, ask: &Ask<'_>, linked: u32, moment: Moment) {
-        let mut tail = (linked..moment.slots).filter(|&slot| self.values.alive(slot, moment));
-        walker.scan(&self.values, &ask.probe, &mut tail, &mut |walker, slot, score| {
+        walker.scan(&self.values, &ask.probe, linked..moment.slots, &mut |walker, slot, score| {
             if score < walker.pool.limit() && self.accepts(ask, slot, moment) {
                 walker.pool.push(Candidate::new(score, slot));
             }
@@ -115,8 +114,7 @@ impl Generation {
         let shape = &self.values.shape;
         let mut nearest = Nearest::new(k);
         let mut worst = f32::INFINITY;
-        let mut all = (0..moment.slots).filter(|&slot| self.values.alive(slot, moment));
-        walker.scan(&self.values, &ask.probe, &mut all, &mut |walker, slot, score| {
+        walker.scan(&self.values, &ask.probe, 0..moment.slots, &mut |walker, slot, score| {
             let least = score - ask.probe.error(self.values.factors(slot));
             if least > worst || !self.accepts(ask, slot, moment) {
                 return;

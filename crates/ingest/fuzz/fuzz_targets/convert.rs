@@ -1,5 +1,5 @@
 //! Any bytes, with any options: a table or a refusal, never a panic and never an internal error.
-//! `cargo +nightly fuzz run convert` in `crates/ingest`.
+//! `scripts/soak/fuzz 60 ingest`
 
 #![no_main]
 

@@ -162,6 +162,9 @@ fn batch_bytes(received: u64) -> usize {
     usize::try_from(received / 8).unwrap_or(LARGEST_BATCH).clamp(SMALLEST_BATCH, LARGEST_BATCH)
 }
 
+/// The file with a batch more in it, and the batch's buffer for another one.
+type WrittenBatch = Result<(Temporary, Vec<u8>), Error>;
+
 /// A body on its way into a temporary file. One batch is written while the next arrives.
 ///
 /// The pieces are copied into two buffers that take turns. To keep them until they are written
@@ -171,7 +174,7 @@ struct Upload {
     inner: Arc<Inner>,
     hash: bool,
     filling: Vec<u8>,
-    under_way: Option<JoinHandle<Result<(Temporary, Vec<u8>), Error>>>,
+    under_way: Option<JoinHandle<WrittenBatch>>,
 }
 
 impl Upload {

@@ -1,6 +1,6 @@
 //! Any text as a statement: what passes the gate is one statement that reads, in DuckDB's own
 //! judgement, and names no table but those it reports.
-//! `cargo +nightly fuzz run gate -- -max_len=65536 -dict=fuzz/sql.dict` in `crates/query`.
+//! `scripts/soak/fuzz 60 query`.
 
 #![no_main]
 

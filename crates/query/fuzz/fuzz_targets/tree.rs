@@ -1,5 +1,5 @@
 //! Any JSON as a parsed tree: the walk gives a verdict, and never panics or overflows its stack.
-//! `cargo +nightly fuzz run tree` in `crates/query`.
+//! `scripts/soak/fuzz 60 query`.
 
 #![no_main]
 

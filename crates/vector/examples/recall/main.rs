@@ -1,8 +1,8 @@
 //! Recall and speed of the index, of its exact scan, and of hnsw_rs's own search, side by side.
 //!
 //! ```text
-//! cargo run -p lakehouse-vector --example recall                      # 20,000 generated vectors
-//! cargo run -p lakehouse-vector --example recall -- --data a.f32 --queries b.f32
+//! tests/bench/recall                      # 20,000 generated vectors
+//! tests/bench/recall --data a.f32 --queries b.f32
 //! ```
 //!
 //! A `.f32` file is a little-endian u32 of rows, a u32 of numbers a row, and the numbers.

@@ -103,7 +103,7 @@ impl Graph {
     fn choose(&self, values: &Values, linker: &mut Linker, slot: u32, links: Vec<u32>, width: usize) -> Vec<u32> {
         linker.other.become_item(values, slot, self.longest());
         let mut candidates = Vec::with_capacity(links.len());
-        linker.walker.scan(values, &linker.other, &mut links.into_iter(), &mut |_, link, score| {
+        linker.walker.scan(values, &linker.other, links, &mut |_, link, score| {
             candidates.push(Candidate::new(score, link));
         });
         candidates.sort_unstable();

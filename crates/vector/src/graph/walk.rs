@@ -66,18 +66,20 @@ impl Walker {
         probe.score(values.factors(slot), self.products[0])
     }
 
-    /// Scores the slots that `slots` yields, in blocks, and hands each to `take`.
+    /// Scores `slots`, the dead ones too, in blocks, and hands each to `take`: few get any further
+    /// than their score, and to look at what else is known of all the others costs as much as that.
     pub(crate) fn scan(
         &mut self,
         values: &Values,
         probe: &Probe,
-        slots: &mut dyn Iterator<Item = u32>,
-        take: &mut dyn FnMut(&mut Self, u32, f32),
+        slots: impl IntoIterator<Item = u32>,
+        take: &mut impl FnMut(&mut Self, u32, f32),
     ) {
         const BLOCK: usize = 128;
+        let mut slots = slots.into_iter();
         loop {
             self.slots.clear();
-            self.slots.extend((&mut *slots).take(BLOCK));
+            self.slots.extend(slots.by_ref().take(BLOCK));
             if self.slots.is_empty() {
                 return;
             }

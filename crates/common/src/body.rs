@@ -1,4 +1,4 @@
-//! What is left of a body that was refused.
+//! Bodies that stand still, and what is left of one that was refused.
 //!
 //! A connection that is closed with bytes unread is reset, and a caller that is still sending may
 //! never see why it was refused. So after an error the rest is read for a while, to nowhere.
@@ -15,7 +15,7 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody},
-    extract::Request,
+    extract::{Request, State},
     middleware::Next,
     response::Response,
 };
@@ -23,19 +23,24 @@ use bytes::{Buf, Bytes};
 use http::header;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use tower_http::timeout::TimeoutBody;
 
 /// A caller with more than this, or slower than this, is cut off after all.
 const MOST_BYTES: usize = 16 << 20;
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Reads on after a refusal. Wants to be the innermost layer but for the body's timeout.
-pub(crate) async fn drain(request: Request, next: Next) -> Response {
+/// Gives up on a body that stands still for `limit`, and reads on after a refusal. Wants to be the
+/// innermost layer: only a route reads a body.
+pub(crate) async fn limited(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    // Most requests have none, and should not pay for it.
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     // Who waits for a word before it sends has sent nothing yet, and is to be told before it does.
     let waits = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
+    // Inside the timeout, so that a body which stands still is not waited for here either.
+    let body = Body::new(TimeoutBody::new(limit, body));
     let shared = Shared { body: Arc::new(Mutex::new(body)), touched: Arc::default() };
     let rest = shared.clone();
     let response = next.run(Request::from_parts(parts, Body::new(shared))).await;
