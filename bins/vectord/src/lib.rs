@@ -37,9 +37,12 @@ pub async fn run(config: Arc<Config>, listener: TcpListener, shutdown: Shutdown)
     });
     let state = start(&mut app, store, embed.transpose()?, section, &shutdown);
     let saved = state.clone();
+    let patience = Duration::from_secs(config.limits.shutdown_seconds);
     let served = app.serve(listener, routes::router(state), shutdown).await;
-    if let Ok(registry) = saved.registry() {
-        registry.save_all().await;
+    if let Ok(registry) = saved.registry()
+        && tokio::time::timeout(patience, registry.save_all()).await.is_err()
+    {
+        tracing::warn!("not every index was saved in time; the next start replays its log");
     }
     served
 }

@@ -23,6 +23,9 @@ pub enum Error {
         /// The item.
         id: String,
     },
+    /// The index is being created or removed at this moment.
+    #[error("index `{0}` is being created or removed")]
+    Busy(String),
     /// There is such an index already.
     #[error("there is an index `{0}` already")]
     Exists(String),
@@ -93,14 +96,17 @@ impl ServiceError for Error {
             Self::NoIndex(_) | Self::NoItem { .. } => ErrorKind::NotFound,
             Self::Exists(_) => ErrorKind::Conflict,
             Self::Full(_) => ErrorKind::TooLarge,
-            Self::Quarantined { .. } | Self::Fenced(_) | Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::Busy(_) | Self::Quarantined { .. } | Self::Fenced(_) | Self::Unavailable { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::BadFrame { .. } | Self::Store { .. } | Self::Internal(_) => ErrorKind::Internal,
         }
     }
 
     fn detail(&self) -> String {
         match self {
-            Self::Unavailable { .. } => "the object store is not available; nothing was changed".to_owned(),
+            // Whether a call got through whose answer was lost nobody knows; done twice, it does no more.
+            Self::Unavailable { .. } => "the object store is not available; trying again is safe".to_owned(),
             Self::Quarantined { name, .. } => format!("index `{name}` is quarantined: its file can't be read"),
             _ if self.kind() == ErrorKind::Internal => {
                 "an internal error; the log has it under this request id".to_owned()
@@ -112,6 +118,7 @@ impl ServiceError for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::Busy(_) => Some(Duration::from_secs(1)),
             // A quarantined or fenced index needs a person first.
             Self::Quarantined { .. } | Self::Fenced(_) => Some(Duration::from_secs(60)),
             _ => None,

@@ -28,6 +28,8 @@ pub(crate) struct Generation {
     pub(crate) linked: AtomicU32,
     /// Dead slots that may still be linked to.
     pub(crate) unmended: AtomicU32,
+    /// How many slots were linked when it was last made sure that all can be reached.
+    pub(crate) reconnected: AtomicU32,
 }
 
 /// What one item's commit did.
@@ -56,6 +58,7 @@ impl Generation {
             hasher: RandomState::new(),
             linked: AtomicU32::new(0),
             unmended: AtomicU32::new(0),
+            reconnected: AtomicU32::new(0),
         }
     }
 
@@ -136,7 +139,6 @@ impl Commit<'_> {
         let found = ids.find_entry(generation.hasher.hash_one(id), |&slot| generation.values.record(slot).id() == id);
         let Ok(entry) = found else { return false };
         let (slot, _) = entry.remove();
-        generation.live.store(ids.len(), Ordering::Relaxed);
         drop(ids);
         self.kill(slot);
         true
@@ -154,6 +156,7 @@ impl Commit<'_> {
 
     /// Makes all of it visible at once.
     pub(crate) fn publish(self) {
+        self.generation.live.store(self.generation.ids.read().len(), Ordering::Relaxed);
         self.generation.values.publish(Moment { slots: self.slots, epoch: self.epoch });
     }
 
@@ -166,7 +169,6 @@ impl Commit<'_> {
             Entry::Occupied(mut entry) => *entry.get_mut() = slot,
             Entry::Vacant(entry) => drop(entry.insert(slot)),
         }
-        generation.live.store(ids.len(), Ordering::Relaxed);
     }
 
     fn kill(&self, slot: u32) {

@@ -201,17 +201,30 @@ impl Index {
     /// The item, as it was given.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Item> {
+        self.find(id).map(|(generation, slot)| item(&generation.values, slot))
+    }
+
+    /// Where the item is, as of the last commit.
+    fn find(&self, id: &str) -> Option<(Arc<Generation>, u32)> {
         if id.len() > MAX_ID_BYTES {
             return None;
         }
         let generation = self.generation();
-        generation.find(id).map(|slot| item(&generation.values, slot))
+        let moment = generation.values.moment();
+        if let Some(slot) = generation.find(id).filter(|&slot| generation.values.alive(slot, moment)) {
+            return Some((generation, slot));
+        }
+        // It is not there, or a commit has it in hand, of which nobody may see a part.
+        let _commit = self.commit.lock();
+        let generation = self.generation();
+        let slot = generation.find(id)?;
+        Some((generation, slot))
     }
 
     /// Is there such an item?
     #[must_use]
     pub fn contains(&self, id: &str) -> bool {
-        self.generation().find(id).is_some()
+        self.find(id).is_some()
     }
 
     /// Every id, in no particular order.

@@ -19,6 +19,11 @@ use crate::{
 const LINK_STEP: u32 = 1_024;
 /// Dead nodes are tolerated up to this share of the graph before it is mended.
 const MEND_SHARE: u32 = 32;
+/// The graph's connections are looked at after it has grown by such a part: sooner where there is
+/// nothing else to do. It takes a hundredth of the time that linking took.
+const RECONNECT_IDLE: u32 = 64;
+const RECONNECT_BUSY: u32 = 4;
+const RECONNECT_FROM: u32 = 8 * LINK_STEP;
 /// Dead slots are tolerated up to this share of all (in percent) before the index is compacted.
 const COMPACT_PERCENT: u64 = 25;
 
@@ -31,13 +36,18 @@ impl Index {
         let slots = generation.values.moment().slots;
         let linked = generation.linked();
         let (dead, unmended) = (generation.values.dead(), generation.unmended.load(Ordering::Relaxed));
+        let grown = linked.saturating_sub(generation.reconnected.load(Ordering::Relaxed));
         let compact = dead >= self.tuning().compact_from && u64::from(dead) * 100 > u64::from(slots) * COMPACT_PERCENT;
         if unmended > 0 && (compact || unmended >= self.tuning().mend_from.max(linked / MEND_SHARE)) {
             self.mend(&generation, threads);
         } else if compact {
             self.compact(&generation);
+        } else if grown > (linked / RECONNECT_BUSY).max(RECONNECT_FROM) {
+            reconnect(&generation, threads, self.params().ef_search, linked);
         } else if linked < slots && (linked > 0 || generation.live() >= self.tuning().graph_from) {
             self.link(&generation, threads, linked..slots.min(linked + LINK_STEP));
+        } else if grown > linked / RECONNECT_IDLE {
+            reconnect(&generation, threads, self.params().ef_search, linked);
         } else {
             return false;
         }
@@ -50,12 +60,7 @@ impl Index {
         for &slot in &wanted {
             graph.place(values, slot, draw_level(u64::from(slot), graph.shape.m));
         }
-        threads.install(|| {
-            wanted.into_par_iter().for_each_init(
-                || Linker::new(values, slots.start),
-                |linker, slot| graph.insert(values, linker, slot, slots.end),
-            );
-        });
+        insert_all(generation, threads, wanted, slots.end);
         // Under the commit lock a slot is killed either before this, and counted here, or after
         // it, and counted there.
         let _commit = self.commit.lock();
@@ -71,14 +76,16 @@ impl Index {
             generation.unmended.load(Ordering::Relaxed)
         };
         let linked = generation.linked();
-        threads.install(|| {
-            (0..linked)
-                .into_par_iter()
-                .with_min_len(256)
-                .filter(|&slot| values.undying(slot))
-                .for_each_init(|| Linker::new(values, 0), |linker, slot| graph.mend(values, linker, slot));
+        let starved: Vec<u32> = threads.install(|| {
+            let living = (0..linked).into_par_iter().with_min_len(256).filter(|&slot| values.undying(slot));
+            living
+                .map_init(|| Linker::new(values, 0), |linker, slot| (slot, graph.mend(values, linker, slot)))
+                .filter_map(|(slot, enough)| (!enough).then_some(slot))
+                .collect()
         });
         graph.mend_entry(values, linked);
+        insert_all(generation, threads, starved, linked);
+        reconnect(generation, threads, self.params().ef_search, linked);
         // Whatever died since is still counted.
         generation.unmended.fetch_sub(unmended, Ordering::Relaxed);
     }
@@ -121,6 +128,41 @@ impl Index {
         catching_up.publish();
         self.replace(Arc::new(new));
     }
+}
+
+/// Sees to it that a path leads to every node, and that searches for its own vector find it.
+fn reconnect(generation: &Generation, threads: &ThreadPool, ef: usize, linked: u32) {
+    let Generation { values, graph, .. } = generation;
+    let new = generation.reconnected.load(Ordering::Relaxed);
+    let missed: Vec<(u32, Vec<u32>)> = threads.install(|| {
+        let suspects = (0..linked)
+            .into_par_iter()
+            .with_min_len(1_024)
+            .filter(|&slot| values.undying(slot) && (slot >= new || graph.is_suspect(values, slot)));
+        suspects
+            .map_init(
+                || Linker::new(values, 0),
+                |linker, slot| Some((slot, graph.missed(values, linker, slot, ef, linked)?)),
+            )
+            .flatten()
+            .collect()
+    });
+    for (slot, near) in &missed {
+        graph.adopt(values, near, *slot);
+    }
+    let links = graph.reconnect(values, linked);
+    generation.reconnected.store(linked, Ordering::Relaxed);
+    tracing::debug!(linked, missed = missed.len(), links, "looked at the graph's connections");
+}
+
+/// Links `wanted`, which are placed, with each other and with all slots below `slots`.
+fn insert_all(generation: &Generation, threads: &ThreadPool, wanted: Vec<u32>, slots: u32) {
+    let Generation { values, graph, .. } = generation;
+    threads.install(|| {
+        wanted
+            .into_par_iter()
+            .for_each_init(|| Linker::new(values, 0), |linker, slot| graph.insert(values, linker, slot, slots));
+    });
 }
 
 /// Rebuilds the links of `old` in `new`, where slot `n` has become `places[n]`.

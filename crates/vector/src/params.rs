@@ -117,7 +117,10 @@ impl Params {
         if !metadata.get().trim_start().starts_with('{') {
             return Err("the metadata are not a JSON object".to_owned());
         }
-        Ok(())
+        // JSON can say what no value holds, `1e999` or half a surrogate pair: a filter could not read it.
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(metadata.get())
+            .map(drop)
+            .map_err(|error| format!("the metadata can't be read: {error}"))
     }
 
     /// Checks a batch as a whole: what comes back can be committed without any further error.
@@ -133,18 +136,20 @@ impl Params {
         for (position, item) in items.iter().enumerate() {
             self.check_item(item).map_err(|reason| Error::Invalid(format!("item {position}: {reason}")))?;
         }
-        let mut places: HashMap<String, usize> = HashMap::with_capacity(items.len());
+        // Where it is kept, and whether it was told of.
+        let mut places: HashMap<String, (usize, bool)> = HashMap::with_capacity(items.len());
         let mut kept: Vec<AddItem> = Vec::with_capacity(items.len());
         let mut duplicates = Vec::new();
         for mut item in items {
-            let Some(&place) = places.get(&item.id) else {
-                places.insert(item.id.clone(), kept.len());
+            let Some((place, told)) = places.get_mut(&item.id) else {
+                places.insert(item.id.clone(), (kept.len(), false));
                 kept.push(item);
                 continue;
             };
+            let place = *place;
             // As if the items had come in two requests: absent metadata leave the earlier ones.
             item.metadata = item.metadata.take().or_else(|| kept[place].metadata.take());
-            if !duplicates.contains(&item.id) {
+            if !std::mem::replace(told, true) {
                 duplicates.push(item.id.clone());
             }
             kept[place] = item;
@@ -188,6 +193,8 @@ mod tests {
             (item("b", &[0.0, 0.0], "null"), "zero"),
             (item("b", &[1.0, 2.0], "[1]"), "not a JSON object"),
             (item("b", &[1.0, 2.0], &large), "metadata are larger"),
+            (item("b", &[1.0, 2.0], r#"{"a":1e999}"#), "metadata can't be read"),
+            (item("b", &[1.0, 2.0], r#"{"a":"\ud800"}"#), "metadata can't be read"),
         ];
         for (bad, expected) in cases {
             let error = params.check_batch(vec![good(), bad]).expect_err(expected).to_string();

@@ -64,6 +64,11 @@ impl Pool {
         self.sorted.last().map_or(f32::INFINITY, |worst| worst.score())
     }
 
+    /// Has a candidate had to go, or would the next one?
+    pub(crate) fn is_full(&self) -> bool {
+        self.sorted.len() == self.capacity
+    }
+
     /// Puts a candidate into its place, if there is one for it.
     #[inline]
     pub(crate) fn push(&mut self, candidate: Candidate) {

@@ -14,6 +14,9 @@ pub(crate) struct Ask<'a> {
     pub(crate) exact: bool,
 }
 
+/// How much farther a walk goes that could not tell its last candidates from its best.
+const WIDEN: usize = 4;
+
 /// A slot and its distance.
 pub(crate) type Found = (f64, u32);
 
@@ -53,23 +56,37 @@ impl Generation {
             return self.scan(walker, ask, k, moment);
         }
         let Some(entry) = self.graph.entry() else { return self.scan(walker, ask, k, moment) };
-        let ef = ask.ef.max(k);
         let start = self.graph.descend(&self.values, walker, &ask.probe, entry, 0);
+        let mut ef = ask.ef.max(k);
+        while 4 * ef <= moment.slots as usize {
+            if !self.walk(walker, ask, start, ef, moment) {
+                break;
+            }
+            self.scan_tail(walker, ask, linked, moment);
+            let (found, sure) = self.settle(walker, ask, k, moment);
+            // The graph may hold too few living or matching items within reach: then all are looked at.
+            let enough = found.len() == k || (ask.filter.is_none() && found.len() >= self.live().min(k));
+            if !enough {
+                break;
+            }
+            if sure {
+                return found;
+            }
+            ef *= WIDEN;
+        }
+        self.scan(walker, ask, k, moment)
+    }
+
+    /// Leaves the `ef` best of the graph in the walk's pool; false where it is not worth its while.
+    fn walk(&self, walker: &mut Walker, ask: &Ask<'_>, start: Candidate, ef: usize, moment: Moment) -> bool {
         if ask.filter.is_none() && self.unmended.load(Ordering::Relaxed) == 0 {
             self.graph.walk(&self.values, walker, &ask.probe, start, (0, ef, moment.slots));
-        } else {
-            // A walk through items of which few match costs more than looking at all of them.
-            let limits = (ef, moment.slots, moment.slots as usize / 2);
-            let accept = &mut |slot| self.accepts(ask, slot, moment);
-            if !self.graph.walk_accepting(&self.values, walker, &ask.probe, start, limits, accept) {
-                return self.scan(walker, ask, k, moment);
-            }
+            return true;
         }
-        self.scan_tail(walker, ask, linked, moment);
-        let found = self.settle(walker, ask, k, moment);
-        // The graph may hold too few living or matching items within reach: then all are looked at.
-        let enough = found.len() == k || (ask.filter.is_none() && found.len() >= self.live().min(k));
-        if enough { found } else { self.scan(walker, ask, k, moment) }
+        // A walk through items of which few match costs more than looking at all of them.
+        let limits = (0, ef, moment.slots, moment.slots as usize / 2);
+        let accept = &mut |slot| self.accepts(ask, slot, moment);
+        self.graph.walk_accepting(&self.values, walker, &ask.probe, start, limits, accept)
     }
 
     fn accepts(&self, ask: &Ask<'_>, slot: u32, moment: Moment) -> bool {
@@ -86,24 +103,34 @@ impl Generation {
         });
     }
 
-    /// Exact distances for the pool's candidates, as far down as rounding can have misplaced one.
-    fn settle(&self, walker: &mut Walker, ask: &Ask<'_>, k: usize, moment: Moment) -> Vec<Found> {
+    /// Exact distances for the pool's candidates, as far down as rounding can have misplaced one; and
+    /// whether the pool reached down that far. Where vectors differ by less than their codes can tell,
+    /// it does not: the best may be among those that found no place in it.
+    fn settle(&self, walker: &mut Walker, ask: &Ask<'_>, k: usize, moment: Moment) -> (Vec<Found>, bool) {
+        let distance = self.values.shape.distance;
         let mut nearest = Nearest::new(k);
-        let mut last = None;
+        let (mut last, mut farthest, mut to_the_end) = (None, f64::NEG_INFINITY, true);
         for candidate in walker.pool.sorted() {
             let slot = candidate.slot();
             if let Some(worst) = nearest.worst() {
-                let worst = ask.probe.as_score(self.values.shape.distance, worst);
-                if candidate.score() - ask.probe.doubt(self.values.factors(slot)) > worst {
+                let worst = ask.probe.as_score(distance, worst);
+                to_the_end = candidate.score() - ask.probe.doubt(self.values.factors(slot)) <= worst;
+                if !to_the_end {
                     continue;
                 }
             }
             // A slot that was linked while the tail was scanned has come both ways, side by side.
             if last.replace(slot) != Some(slot) && self.values.alive(slot, moment) {
-                nearest.push(ask.probe.exact(&self.values, slot, &mut walker.scratch), slot);
+                let exact = ask.probe.exact(&self.values, slot, &mut walker.scratch);
+                farthest = farthest.max(exact);
+                nearest.push(exact, slot);
             }
         }
-        nearest.found
+        // Where all are equally far, more of them are no better; and where there are hardly more
+        // candidates than results, the last one is a result by right.
+        let differ = nearest.found.first().is_some_and(|&(best, _)| farthest > best);
+        let in_doubt = to_the_end && differ && walker.pool.is_full() && walker.pool.sorted().len() >= 2 * k;
+        (nearest.found, !in_doubt)
     }
 
     /// Looks at everything. Codes decide only where their largest possible error leaves no doubt.

@@ -268,6 +268,10 @@ fn readers_never_see_half_a_batch() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    // The first of a batch is written first, and must not be shown before the last.
+                    let first = index.get("0").expect("there").vector[0] as i64;
+                    let last = index.get(&format!("{}", BATCH - 1)).expect("there").vector[0] as i64;
+                    assert!(first <= last, "{first} was there before {last}");
                     let query = Query { vector: &[0.0], k: BATCH, with_vectors: true, ..Query::default() };
                     let found = index.search(&query).expect("searches");
                     let rounds: Vec<i64> =
@@ -283,6 +287,96 @@ fn readers_never_see_half_a_batch() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+/// Does a search for each of these vectors find its own item first, but for one in fifty?
+fn all_find_themselves(index: &Index, model: &Model, ids: &[String], when: &str) {
+    let lost: Vec<&String> = ids
+        .iter()
+        .filter(|id| {
+            let query = Query { vector: &model[*id], k: 1, ..Query::default() };
+            index.search(&query).expect("searches").first().is_none_or(|hit| hit.distance > 1e-6)
+        })
+        .collect();
+    // A link that makes room for another's was some node's only one now and then; without care for
+    // such regions it is every second one.
+    assert!(50 * lost.len() <= ids.len(), "{when}: {} of {} do not find themselves: {lost:?}", lost.len(), ids.len());
+}
+
+/// Points around one that is far from all others.
+fn cluster(count: usize, spread: f32, random: &mut Random) -> Vec<(String, Vec<f32>)> {
+    let center: Vec<f32> = (0..DIMENSION).map(|n| if n % 2 == 0 { 3.0 } else { -3.0 }).collect();
+    let near = |random: &mut Random| center.iter().map(|x| x + spread * random.normal()).collect();
+    (0..count).map(|n| (format!("cluster-{n}"), near(random))).collect()
+}
+
+#[test]
+fn a_region_that_is_updated_at_once_is_found_again() {
+    let threads = threads();
+    for kind in [Distance::Cosine, Distance::L2] {
+        let mut random = Random(21);
+        let (index, mut model) = filled(kind, 6_000, &mut random);
+        let put = |points: Vec<(String, Vec<f32>)>, model: &mut Model| {
+            add(&index, points.iter().map(|(id, vector)| item(id.clone(), vector.clone(), None)).collect());
+            model.extend(points);
+            while index.maintain(&threads) {}
+        };
+        put(cluster(240, 0.05, &mut random), &mut model);
+        let ids: Vec<String> = (0..240).map(|n| format!("cluster-{n}")).collect();
+        all_find_themselves(&index, &model, &ids, "at first");
+        for round in 0..12 {
+            // Every node of the region is dead when the new ones look for their place.
+            put(cluster(240, 0.05, &mut random), &mut model);
+            all_find_themselves(&index, &model, &ids, &format!("{kind}: after update {round}"));
+        }
+        // Mended and compacted meanwhile.
+        assert!(index.stats().dead_fraction < 0.26, "{:?}", index.stats());
+        let found = recall(&index, &model, &mut Random(3), false);
+        assert!(found >= 0.96, "{kind}: recall {found}");
+    }
+}
+
+#[test]
+fn what_codes_cannot_tell_apart_is_found_all_the_same() {
+    let threads = threads();
+    let mut random = Random(22);
+    // A fraction of a code's step apart; and all of them far from the origin in one direction.
+    let (index, mut model) = filled(Distance::L2, 5_000, &mut random);
+    let points = cluster(240, 1e-4, &mut random);
+    add(&index, points.iter().map(|(id, vector)| item(id.clone(), vector.clone(), None)).collect());
+    while index.maintain(&threads) {}
+    let ids: Vec<String> = points.iter().map(|(id, _)| id.clone()).collect();
+    model.extend(points);
+    all_find_themselves(&index, &model, &ids, "near duplicates");
+
+    let offset = |mut vector: Vec<f32>| {
+        vector[0] += 1_000.0;
+        vector
+    };
+    let index = Index::new(Params::new(DIMENSION, Distance::L2), Tuning { graph_from: 500, ..Tuning::default() });
+    let model: Model = (0..4_000).map(|n| (format!("item-{n}"), offset(random.vector()))).collect();
+    add(&index, model.iter().map(|(id, vector)| item(id.clone(), vector.clone(), None)).collect());
+    while index.maintain(&threads) {}
+    let mut hits = 0;
+    for _ in 0..50 {
+        let vector = offset(random.vector());
+        let found = index.search(&Query { vector: &vector, k: K, ..Query::default() }).expect("searches");
+        let truth = nearest(Distance::L2, &model, &vector, K);
+        hits += truth.iter().filter(|(_, id)| found.iter().any(|hit| hit.id == *id)).count();
+    }
+    assert!(hits >= 490, "{hits} of 500");
+}
+
+#[test]
+fn equal_vectors_are_no_reason_to_look_at_everything() {
+    let threads = threads();
+    let mut random = Random(23);
+    let (index, _) = filled(Distance::Cosine, 4_000, &mut random);
+    let same = random.vector();
+    add(&index, (0..1_000).map(|n| item(format!("same-{n}"), same.clone(), None)).collect());
+    while index.maintain(&threads) {}
+    let found = index.search(&Query { vector: &same, k: K, ..Query::default() }).expect("searches");
+    assert!(found.len() == K && found.iter().all(|hit| hit.distance < 1e-6));
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) log_total: u64,
     /// How much of that the file covers.
     pub(super) covered_total: u64,
+    /// How many slots are linked in the file.
+    pub(super) saved_links: u32,
     /// The file's entity tag and size.
     pub(super) etag: String,
     pub(super) file_bytes: u64,
@@ -58,6 +60,7 @@ impl State {
             first: covered + 1,
             log_total: 0,
             covered_total: 0,
+            saved_links: 0,
             etag,
             file_bytes,
             status: Status::Serving,
@@ -147,6 +150,12 @@ impl Core {
         }
     }
 
+    /// Would a file written now hold more than the one that is there?
+    pub(super) fn differs_from_file(&self) -> bool {
+        let state = self.state.lock();
+        state.log().0 > 0 || state.saved_links != self.index.generation().linked()
+    }
+
     /// Has the log grown large, in relation to the file?
     pub(super) fn save_due(&self, idle: bool) -> bool {
         /// Reading an entry costs about as much as reading so many bytes of a file.
@@ -169,6 +178,11 @@ impl Collection {
         let (requests, queue) = mpsc::channel(QUEUE);
         tokio::spawn(committer::run(Arc::clone(&core), queue));
         Arc::new(Self { core, requests, writes: RwLock::new(()) })
+    }
+
+    /// Is it gone, with only its name still taken?
+    pub(super) fn is_dropped(&self) -> bool {
+        self.core.state.lock().status == Status::Dropped
     }
 
     pub(super) fn name(&self) -> &str {

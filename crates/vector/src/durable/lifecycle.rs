@@ -52,20 +52,48 @@ impl Drop for Reservation {
     }
 }
 
-/// Makes an index that serves stop doing so, durably; its name stays taken.
+/// Makes an index that serves stop doing so, durably; its name stays taken until the removal that
+/// is returned has run.
 pub(super) async fn drop_slot(
     slots: Slots,
     store: Option<Store>,
     name: String,
     collection: Option<Arc<Collection>>,
-) -> Result<Removal> {
-    if let Some(collection) = &collection {
+) -> Result<Option<Removal>> {
+    let Some(collection) = collection else {
+        return take(slots, store, &name, None).map(Some).ok_or(Error::NoIndex(name));
+    };
+    {
         let _alone = collection.writes.write().await;
         // Once this is in the log, the index is gone, whatever happens to the rest.
         collection.submit(Operation::Drop).await?;
     }
-    slots.write().insert(name.clone(), Slot::Busy);
-    Ok(Removal { reservation: Reservation { slots, name }, store, collection })
+    // Not there any more: the sweep has come first.
+    Ok(take(slots, store, &name, Some(collection)))
+}
+
+/// Takes the name of an index that is to be removed: a dropped one or, without `collection`, one
+/// that is quarantined. `None` where something else stands under the name by now.
+pub(super) fn take(
+    slots: Slots,
+    store: Option<Store>,
+    name: &str,
+    collection: Option<Arc<Collection>>,
+) -> Option<Removal> {
+    {
+        let mut all = slots.write();
+        let slot = all.get_mut(name)?;
+        let same = match (&*slot, &collection) {
+            (Slot::Serving(there), Some(dropped)) => Arc::ptr_eq(there, dropped),
+            (Slot::Quarantined(_), None) => true,
+            _ => false,
+        };
+        if !same {
+            return None;
+        }
+        *slot = Slot::Busy;
+    }
+    Some(Removal { reservation: Reservation { slots, name: name.to_owned() }, store, collection })
 }
 
 /// An index that is gone, and whose objects are still there.

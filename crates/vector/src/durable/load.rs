@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use lakehouse_objstore::ObjectStore;
-use lakehouse_types::{ErrorKind, Name, ObjectKey, ServiceError as _};
+use lakehouse_types::{Name, ObjectKey};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -114,11 +114,15 @@ pub(super) async fn load(context: &Context, store: &Store, name: &str, has_file:
             Ok(Ok(core)) => return Ok(core),
             Ok(Err(error)) => error,
             Err(_) => {
-                let reason = format!("it did not load within {} s", context.options.load_timeout.as_secs());
-                return Err(Error::BadFrame { object: keys::file(name)?.to_string(), reason });
+                return Err(Error::Unavailable {
+                    reason: format!("it did not load within {} s", context.options.load_timeout.as_secs()),
+                    retry_after: RETRY,
+                });
             }
         };
-        if error.kind() != ErrorKind::Unavailable {
+        // Only what was read and is bad is bad; a download that broke off, or a store that fails, is
+        // no verdict on the index.
+        if matches!(error, Error::BadFrame { .. } | Error::Name(_) | Error::Internal(_)) {
             return Err(error);
         }
         tracing::warn!(index = name, %error, "load index: trying again");
@@ -153,6 +157,7 @@ async fn load_once(context: &Context, store: &Store, name: &str) -> Result<Optio
     let (incarnation, covered) = (loaded.incarnation, loaded.sequence);
     let params = loaded.params;
     tracing::debug!(index = name, version = loaded.version, sequence = covered, "read index file");
+    let links = loaded.generation.linked();
     let index = Index::from_generation(params, context.options.tuning, loaded.generation);
 
     let entries = log_behind(store, name, incarnation, covered).await?;
@@ -182,6 +187,7 @@ async fn load_once(context: &Context, store: &Store, name: &str) -> Result<Optio
     let index = Arc::into_inner(index).ok_or(Error::Internal("a replay holds on to its index"))?;
     let mut state = State::of_file(covered, meta.etag, meta.size);
     (state.applied, state.first, state.log_total) = (applied, first, log_bytes);
+    state.saved_links = links;
     let name = Name::new(name)?;
     Ok(Some(context.core(name, index, incarnation, state)))
 }

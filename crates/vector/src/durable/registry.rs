@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use super::{
     Options,
     collection::{Collection, IndexMetrics, State, Store},
-    lifecycle::{Reservation, Slot, Slots, drop_slot, write_empty},
+    lifecycle::{Reservation, Slot, Slots, drop_slot, take, write_empty},
     load::{self, Context, blocking},
     maintenance::Maintenance,
     merge, save,
@@ -41,18 +41,20 @@ const QUICK_SCAN: usize = 4_096;
 pub struct Registry {
     context: Context,
     slots: Slots,
-    sweeper: tokio::task::JoinHandle<()>,
+    /// What runs beside the calls; ends with the registry.
+    beside: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.sweeper.abort();
+        self.beside.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
 impl Registry {
     /// Loads every index that the store has, several at once. One that can't be loaded is
-    /// [quarantined](Self::quarantined); the others serve.
+    /// [quarantined](Self::quarantined); the others serve. One that the store did not give in time is
+    /// asked for again until it does.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where the store can't be listed: try again later.
@@ -67,9 +69,13 @@ impl Registry {
             maintenance,
             save_wanted: Arc::new(Notify::new()),
         };
-        let slots = Arc::new(RwLock::new(load_all(&context).await?));
-        let sweeper = tokio::spawn(sweep(Arc::clone(&slots), Arc::clone(&context.save_wanted)));
-        Ok(Self { context, slots, sweeper })
+        let (slots, unread) = load_all(&context).await?;
+        let slots = Arc::new(RwLock::new(slots));
+        let mut beside = vec![tokio::spawn(sweep(Arc::clone(&slots), context.clone()))];
+        if !unread.is_empty() {
+            beside.push(tokio::spawn(load_again(Arc::clone(&slots), context.clone(), unread)));
+        }
+        Ok(Self { context, slots, beside })
     }
 
     /// Is everything lost with the process?
@@ -80,11 +86,11 @@ impl Registry {
 
     fn collection(&self, name: &str) -> Result<Arc<Collection>> {
         match self.slots.read().get(name) {
-            Some(Slot::Serving(collection)) => Ok(Arc::clone(collection)),
+            Some(Slot::Serving(collection)) if !collection.is_dropped() => Ok(Arc::clone(collection)),
             Some(Slot::Quarantined(reason)) => {
                 Err(Error::Quarantined { name: name.to_owned(), reason: reason.clone() })
             }
-            Some(Slot::Busy) | None => Err(Error::NoIndex(name.to_owned())),
+            Some(Slot::Serving(_) | Slot::Busy) | None => Err(Error::NoIndex(name.to_owned())),
         }
     }
 
@@ -116,14 +122,11 @@ impl Registry {
                 slots.insert(name.to_string(), Slot::Busy);
                 Ok(Reservation { slots: Arc::clone(&self.slots), name: name.to_string() })
             }
-            Some(Slot::Serving(_)) => Err(Error::Exists(name.to_string())),
+            Some(Slot::Serving(collection)) if !collection.is_dropped() => Err(Error::Exists(name.to_string())),
             Some(Slot::Quarantined(reason)) => {
                 Err(Error::Quarantined { name: name.to_string(), reason: reason.clone() })
             }
-            Some(Slot::Busy) => Err(Error::Unavailable {
-                reason: format!("index `{name}` is being created or removed"),
-                retry_after: Duration::from_secs(1),
-            }),
+            Some(Slot::Serving(_) | Slot::Busy) => Err(Error::Busy(name.to_string())),
         }
     }
 
@@ -143,7 +146,10 @@ impl Registry {
         tokio::spawn(async move {
             match dropping.await {
                 Ok(removal) => {
-                    let removed = removal.run().await;
+                    let removed = match removal {
+                        Some(removal) => removal.run().await,
+                        None => Ok(()),
+                    };
                     drop(told.send(removed));
                 }
                 Err(error) => drop(told.send(Err(error))),
@@ -153,10 +159,7 @@ impl Registry {
         match tokio::time::timeout(self.context.options.store_timeout, answer).await {
             Ok(answer) => answer.map_err(|_| Error::Internal("the removal of an index died"))?,
             Err(_) if matches!(self.collection(name), Err(Error::NoIndex(_))) => Ok(()),
-            Err(_) => Err(Error::Unavailable {
-                reason: format!("index `{name}` is being removed, and the store is slow"),
-                retry_after: Duration::from_secs(1),
-            }),
+            Err(_) => Err(Error::Busy(name.to_owned())),
         }
     }
 
@@ -168,7 +171,9 @@ impl Registry {
     }
 
     fn serving(&self) -> Vec<Arc<Collection>> {
-        serving(&self.slots)
+        let mut serving = serving(&self.slots);
+        serving.retain(|collection| !collection.is_dropped());
+        serving
     }
 
     /// What is known of an index.
@@ -260,14 +265,10 @@ impl Registry {
         merge::merge(&from, &dest, request.clear_source).await
     }
 
-    /// Writes the file of every index whose log is not empty, so that the next start is quick.
-    /// Nothing is lost without it.
+    /// Writes the file of every index that has changed since, so that the next start is quick.
+    /// Nothing is lost without it, nor if it is cut short.
     pub async fn save_all(&self) {
-        for collection in self.serving() {
-            if let Err(error) = save::save(&collection.core).await {
-                tracing::warn!(index = collection.name(), %error, "save index");
-            }
-        }
+        save_each(self.serving().into_iter().filter(|collection| collection.core.differs_from_file())).await;
     }
 }
 
@@ -292,47 +293,97 @@ fn search(index: &Index, request: &SearchRequest) -> Result<Vec<SearchHit>> {
     })
 }
 
-async fn load_all(context: &Context) -> Result<BTreeMap<String, Slot>> {
-    let Some(store) = &context.store else { return Ok(BTreeMap::new()) };
+/// An index that the store did not give: its name, and whether it has a file.
+type Unread = (String, bool);
+
+async fn load_all(context: &Context) -> Result<(BTreeMap<String, Slot>, Vec<Unread>)> {
+    let Some(store) = &context.store else { return Ok(Default::default()) };
     let names = load::discover(&*store.0).await?;
-    let loads = names.into_iter().map(|(name, has_file)| {
-        let (context, store) = (context.clone(), store.clone());
-        async move {
-            let started = Instant::now();
-            let slot = match load::load(&context, &store, &name, has_file).await {
-                Ok(Some(core)) => {
-                    let items = core.stats().items;
-                    tracing::info!(index = name, items, milliseconds = started.elapsed().as_millis() as u64, "loaded");
-                    Slot::Serving(Collection::start(core))
-                }
-                Ok(None) => return None,
-                Err(error) => {
-                    tracing::error!(index = name, %error, "load index: it is quarantined, its files are kept");
-                    let reason = match error {
-                        Error::BadFrame { reason, .. } => reason,
-                        other => other.detail(),
-                    };
-                    Slot::Quarantined(reason)
-                }
-            };
-            Some((name, slot))
-        }
+    let loads = names.into_iter().map(|(name, has_file)| async move {
+        let (slot, unread) = load_one(context, store, &name, has_file).await;
+        (name, has_file, slot, unread)
     });
     let parallel = context.options.load_parallel.max(1);
-    Ok(stream::iter(loads).buffer_unordered(parallel).filter_map(async |loaded| loaded).collect().await)
+    let loaded: Vec<_> = stream::iter(loads).buffer_unordered(parallel).collect().await;
+    let mut unread = Vec::new();
+    let mut slots = BTreeMap::new();
+    for (name, has_file, slot, again) in loaded {
+        if again {
+            unread.push((name.clone(), has_file));
+        }
+        slots.extend(slot.map(|slot| (name, slot)));
+    }
+    Ok((slots, unread))
+}
+
+/// What stands under the name after an attempt to load it, and whether to try again.
+async fn load_one(context: &Context, store: &Store, name: &str, has_file: bool) -> (Option<Slot>, bool) {
+    let started = Instant::now();
+    match load::load(context, store, name, has_file).await {
+        Ok(Some(core)) => {
+            let items = core.stats().items;
+            tracing::info!(index = name, items, milliseconds = started.elapsed().as_millis() as u64, "loaded");
+            (Some(Slot::Serving(Collection::start(core))), false)
+        }
+        Ok(None) => (None, false),
+        Err(error) => {
+            tracing::error!(index = name, %error, "load index: it is quarantined, its files are kept");
+            match error {
+                Error::BadFrame { reason, .. } => (Some(Slot::Quarantined(reason)), false),
+                other => (Some(Slot::Quarantined(format!("{}; it is tried again", other.detail()))), true),
+            }
+        }
+    }
+}
+
+/// Tries the indexes that could not be read until each of them is, or is known to be bad.
+async fn load_again(slots: Slots, context: Context, mut unread: Vec<Unread>) {
+    let Some(store) = context.store.clone() else { return };
+    while !unread.is_empty() {
+        tokio::time::sleep(SWEEP).await;
+        for (name, has_file) in std::mem::take(&mut unread) {
+            if !matches!(slots.read().get(&name), Some(Slot::Quarantined(_))) {
+                continue;
+            }
+            let (slot, again) = load_one(&context, &store, &name, has_file).await;
+            let mut slots = slots.write();
+            // It may have been removed meanwhile, and then the name may even be another's.
+            if matches!(slots.get(&name), Some(Slot::Quarantined(_))) {
+                match slot {
+                    Some(slot) => drop(slots.insert(name.clone(), slot)),
+                    None => drop(slots.remove(&name)),
+                }
+                if again {
+                    unread.push((name, has_file));
+                }
+            }
+        }
+    }
 }
 
 /// Saves what is due, for as long as the registry lives.
-async fn sweep(slots: Slots, wanted: Arc<Notify>) {
+async fn sweep(slots: Slots, context: Context) {
     loop {
-        let idle = tokio::time::timeout(SWEEP, wanted.notified()).await.is_err();
-        let due = serving(&slots).into_iter().filter(|collection| collection.core.save_due(idle));
-        stream::iter(due)
-            .for_each_concurrent(SAVES, async |collection| {
-                if let Err(error) = save::save(&collection.core).await {
-                    tracing::warn!(index = collection.name(), %error, "save index");
-                }
-            })
-            .await;
+        let idle = tokio::time::timeout(SWEEP, context.save_wanted.notified()).await.is_err();
+        // The drop of a process before this one may have come into the log after it was read.
+        for gone in serving(&slots).into_iter().filter(|collection| collection.is_dropped()) {
+            let name = gone.name().to_owned();
+            if let Some(removal) = take(Arc::clone(&slots), context.store.clone(), &name, Some(gone))
+                && let Err(error) = removal.run().await
+            {
+                tracing::warn!(index = name, %error, "remove a dropped index");
+            }
+        }
+        save_each(serving(&slots).into_iter().filter(|collection| collection.core.save_due(idle))).await;
     }
+}
+
+async fn save_each(collections: impl Iterator<Item = Arc<Collection>>) {
+    stream::iter(collections)
+        .for_each_concurrent(SAVES, async |collection| {
+            if let Err(error) = save::save(&collection.core).await {
+                tracing::warn!(index = collection.name(), %error, "save index");
+            }
+        })
+        .await;
 }

@@ -34,7 +34,7 @@ pub(super) async fn save(core: &Arc<Core>) -> Result<()> {
     let started = Instant::now();
     let planning = Arc::clone(core);
     let planned = tokio::task::spawn_blocking(move || plan(&planning)).await;
-    let (plan, sequence, total) = planned.map_err(|_| Error::Internal("a save died"))??;
+    let (plan, sequence, total, links) = planned.map_err(|_| Error::Internal("a save died"))??;
     let size = plan.size();
     let etag = core.state.lock().etag.clone();
     let options = PutOptions { condition: Condition::IfMatch(etag), size: Some(size), ..PutOptions::default() };
@@ -45,7 +45,7 @@ pub(super) async fn save(core: &Arc<Core>) -> Result<()> {
             let mut state = core.state.lock();
             state.etag = outcome.etag;
             state.file_bytes = size;
-            (state.covered, state.covered_total) = (sequence, total);
+            (state.covered, state.covered_total, state.saved_links) = (sequence, total, links);
         }
         Err(error) => {
             recognise(core, &store, &key).await;
@@ -57,8 +57,9 @@ pub(super) async fn save(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
-/// The file of this very moment, the last entry that it covers, and the log's bytes up to there.
-fn plan(core: &Core) -> Result<(lhv1::Plan, u64, u64)> {
+/// The file of this very moment, the last entry that it covers, the log's bytes up to there, and how
+/// many slots are linked in it.
+fn plan(core: &Core) -> Result<(lhv1::Plan, u64, u64, u32)> {
     let (sequence, total, generation, moment) = {
         let state = core.state.lock();
         let _commit = core.index.commit.lock();
@@ -66,9 +67,10 @@ fn plan(core: &Core) -> Result<(lhv1::Plan, u64, u64)> {
         let moment = (generation.values.moment(), generation.linked());
         (state.applied, state.log_total, generation, moment)
     };
-    let identity = (core.incarnation, sequence);
+    let (identity, links) = ((core.incarnation, sequence), moment.1);
     let plan = lhv1::Plan::new(core.name.as_str(), core.index.params(), identity, generation, moment);
-    plan.map(|plan| (plan, sequence, total)).map_err(|reason| Error::BadFrame { object: core.name.to_string(), reason })
+    plan.map(|plan| (plan, sequence, total, links))
+        .map_err(|reason| Error::BadFrame { object: core.name.to_string(), reason })
 }
 
 /// The file's bytes, made as the store takes them.

@@ -8,9 +8,9 @@ use crate::{pool::Candidate, probe::Probe, values::Values};
 /// What a thread that links needs again and again.
 #[derive(Debug)]
 pub(crate) struct Linker {
-    walker: Walker,
+    pub(super) walker: Walker,
     /// The new node.
-    probe: Probe,
+    pub(super) probe: Probe,
     /// A node whose row is full.
     other: Probe,
     candidates: Vec<Candidate>,
@@ -39,24 +39,61 @@ impl Graph {
         let mut start = self.descend(values, &mut linker.walker, &linker.probe, entry, from);
         for level in (0..=from).rev() {
             let ef = self.shape.ef_construction;
-            self.walk(values, &mut linker.walker, &linker.probe, start, (level, ef, slots));
-            linker.candidates.clear();
-            let found = linker.walker.pool.sorted().iter();
-            linker.candidates.extend(found.filter(|found| found.slot() != slot && values.undying(found.slot())));
-            start = linker.walker.pool.sorted().first().copied().unwrap_or(start);
+            start = self.gather_candidates(values, linker, slot, start, (level, ef, slots));
             let chosen = self.select(values, &linker.candidates, self.shape.m);
             {
                 let _lock = self.lock(slot);
                 self.join(values, linker, slot, level, &chosen);
             }
-            for other in chosen {
+            let mut led_to = chosen.is_empty();
+            for &other in &chosen {
                 let _lock = self.lock(other);
                 self.join(values, linker, other, level, &[slot]);
+                led_to |= self.links(values, other, level).any(|link| link == slot);
+            }
+            if !led_to {
+                self.force(values, chosen[0], level, slot);
             }
         }
         if level > entry.1 {
             self.raise_entry(slot, level);
         }
+    }
+
+    /// Leaves in `linker.candidates` what is worth linking `slot` with on a level, and returns where
+    /// the walk on the next one begins.
+    fn gather_candidates(
+        &self,
+        values: &Values,
+        linker: &mut Linker,
+        slot: u32,
+        start: Candidate,
+        limits: (u32, usize, u32),
+    ) -> Candidate {
+        let Linker { walker, probe, candidates, .. } = linker;
+        self.walk(values, walker, probe, start, limits);
+        candidates.clear();
+        candidates.extend(walker.pool.sorted().iter().filter(|found| found.slot() != slot));
+        let nearest = walker.pool.sorted().first().copied().unwrap_or(start);
+        if candidates.iter().all(|found| values.undying(found.slot())) {
+            return nearest;
+        }
+        // Dead nodes lead on but are nothing to be linked with: where a whole region was updated at
+        // once they would be all that a walk keeps, and nothing would ever lead to the new node.
+        let (level, ef, slots) = limits;
+        let limits = (level, ef, slots, usize::MAX);
+        self.walk_accepting(values, walker, probe, start, limits, &mut |found| values.undying(found));
+        let living = || walker.pool.sorted().iter().filter(|found| found.slot() != slot);
+        if living().count() >= self.shape.m {
+            candidates.clear();
+            candidates.extend(living());
+        } else {
+            // Too few to be sure that something leads here; the dead ones do until they are mended.
+            candidates.extend(living());
+            candidates.sort_unstable_by_key(|found| found.afresh());
+            candidates.dedup_by_key(|found| found.slot());
+        }
+        nearest
     }
 
     /// The entry, or `None` where the graph was empty and `slot` is the entry now.
@@ -95,8 +132,19 @@ impl Graph {
             }
             return;
         }
-        let chosen = self.choose(values, linker, slot, links, row.len());
+        // A dead node must not keep out the living one beside it: its own new version, as a rule.
+        links.retain(|&link| values.undying(link));
+        let chosen = if links.len() <= row.len() { links } else { self.choose(values, linker, slot, links, row.len()) };
         self.set_links(values, slot, level, &chosen);
+    }
+
+    /// Links `from` with `to` whatever else it has to give up: there are better links for it, but
+    /// none other that leads to `to`.
+    pub(super) fn force(&self, values: &Values, from: u32, level: u32, to: u32) {
+        let _lock = self.lock(from);
+        let row = self.row(values, from, level);
+        let place = row.iter().position(|link| link.load(Ordering::Relaxed) == NONE).unwrap_or(row.len() - 1);
+        row[place].store(to, Ordering::Release);
     }
 
     /// The best `width` links for `slot` among `links`.

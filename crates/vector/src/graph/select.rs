@@ -7,7 +7,8 @@ impl Graph {
     /// Of candidates sorted by their score to one node, the at most `width` to link it with: the
     /// nearest, and then only those that are nearer to the node than to any chosen before. Links
     /// then lead in different directions, and what is passed over stays reachable through a
-    /// chosen one.
+    /// chosen one. Among vectors that are nearly the same the rule leaves hardly any, and what is
+    /// passed over is not reachable after all: half of the width is filled up with the nearest.
     pub(crate) fn select(&self, values: &Values, candidates: &[Candidate], width: usize) -> Vec<u32> {
         let longest = self.longest();
         let mut chosen: Vec<u32> = Vec::with_capacity(width);
@@ -18,6 +19,14 @@ impl Graph {
             let (slot, score) = (candidate.slot(), candidate.score());
             if !chosen.iter().any(|&other| between(values, slot, other, longest) < score) {
                 chosen.push(slot);
+            }
+        }
+        for candidate in candidates {
+            if chosen.len() >= width / 2 {
+                break;
+            }
+            if !chosen.contains(&candidate.slot()) {
+                chosen.push(candidate.slot());
             }
         }
         chosen

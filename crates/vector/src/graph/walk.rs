@@ -40,6 +40,11 @@ impl Walker {
         new
     }
 
+    /// Did the last walk come to this slot?
+    pub(super) fn has_seen(&self, slot: u32) -> bool {
+        self.seen.get(slot as usize / 64).is_some_and(|word| word & (1 << (slot % 64)) != 0)
+    }
+
     /// Computes the products of `self.slots` into `self.products`.
     #[inline(always)]
     fn multiply(&mut self, values: &Values, probe: &Probe) {
@@ -156,15 +161,15 @@ impl Graph {
         }
     }
 
-    /// Like [`Self::walk`] on the lowest level, but only slots that `accept` takes end up in the
-    /// pool; the others are stepping stones. Gives up after `budget` slots, with false.
+    /// Like [`Self::walk`], but only slots that `accept` takes end up in the pool; the others are
+    /// stepping stones. Gives up after `budget` slots, with false.
     pub(crate) fn walk_accepting(
         &self,
         values: &Values,
         walker: &mut Walker,
         probe: &Probe,
         start: Candidate,
-        (ef, slots, budget): (usize, u32, usize),
+        (level, ef, slots, budget): (u32, usize, u32, usize),
         accept: &mut dyn FnMut(u32) -> bool,
     ) -> bool {
         walker.begin(slots as usize);
@@ -185,7 +190,7 @@ impl Graph {
             if spent > budget {
                 return false;
             }
-            walker.gather(self, values, nearest.slot(), 0);
+            walker.gather(self, values, nearest.slot(), level);
             walker.multiply(values, probe);
             spent += walker.slots.len();
             for (&link, &product) in walker.slots.iter().zip(&walker.products) {
