@@ -21,17 +21,23 @@ use lakehouse_types::{
 
 use crate::AppState;
 
+/// The longest body of a call that takes no items: a vector and a filter of the most conditions
+/// have plenty of room. JSON in memory can be twenty times as large as its text.
+const MAX_BODY_BYTES: usize = 2 << 20;
+/// A list of ids.
+const MAX_DELETE_BYTES: usize = 8 << 20;
+
 /// vectord's routes.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/vectors/index", get(list).post(create))
         .route("/vectors/index/{name}", get(info).delete(remove))
-        .route("/vectors/index/{name}/add", post(add))
+        .route("/vectors/index/{name}/add", post(add).layer(DefaultBodyLimit::max(state.max_body_bytes)))
         .route("/vectors/index/{name}/search", post(search))
-        .route("/vectors/index/{name}/delete", post(delete))
+        .route("/vectors/index/{name}/delete", post(delete).layer(DefaultBodyLimit::max(MAX_DELETE_BYTES)))
         .route("/vectors/index/{name}/merge", post(merge))
         .route("/vectors/index/{name}/items/{id}", get(item))
-        .layer(DefaultBodyLimit::max(state.max_body_bytes))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(state)
 }
 

@@ -75,6 +75,13 @@ async fn the_calls_answer_as_the_contract_says() {
     ] {
         assert_eq!(post(&app, path, body.clone()).await.0, status, "{path} {body}");
     }
+    // What would take a body, an answer or a memory without measure.
+    let long = json!({"vector": [1, 2], "k": 1, "filter": {"in": {"a": vec![0; 2 << 20]}}});
+    assert_eq!(post(&app, "/a/search", long).await.0, 413);
+    assert_eq!(post(&app, "", json!({"name": "wide", "dimension": 4096, "distance": "l2"})).await.0, 201);
+    let wide = |k: u32| json!({"vector": vec![0; 4096], "k": k, "with_vectors": true});
+    assert_eq!(post(&app, "/wide/search", wide(1024)).await.0, 200);
+    assert_eq!(post(&app, "/wide/search", wide(1025)).await.0, 400);
     assert_eq!(post(&app, "/a/delete", json!({"ids": ["x", "q"]})).await, (200, json!({"deleted": 1, "missing": 1})));
     assert_eq!(call(&app, "GET", "/vectors/index/a/items/x", None).await.0, 404);
     assert_eq!(call(&app, "GET", "/vectors/index/a/items/y", None).await.1["vector"], json!([3.0, 4.0]));

@@ -11,7 +11,7 @@ use crate::{
     filter::Matcher,
     generation::{Generation, Written},
     graph::Walker,
-    params::{MAX_ID_BYTES, MAX_RESULTS, check_id},
+    params::{MAX_ID_BYTES, MAX_RESULT_METADATA, MAX_RESULT_NUMBERS, MAX_RESULTS, check_id},
     probe::Probe,
     rows,
     search::{Ask, Found},
@@ -246,6 +246,11 @@ impl Index {
         let generation = self.generation();
         let found = self.with_walker(|walker| generation.search(walker, &ask));
         let values = &generation.values;
+        let metadata = |&(_, slot): &Found| values.record(slot).metadata().map_or(0, str::len);
+        if found.iter().map(metadata).sum::<usize>() > MAX_RESULT_METADATA {
+            let most = MAX_RESULT_METADATA >> 20;
+            return Err(Error::invalid(format!("the results' metadata are larger than {most} MiB: ask for fewer")));
+        }
         Ok(found.into_iter().map(|found| hit(values, found, query.with_vectors)).collect())
     }
 
@@ -264,6 +269,10 @@ impl Index {
             if !(1..=MAX_RESULTS).contains(&value) {
                 return Err(Error::invalid(format!("`{name}` is {value}; it must be in 1..={MAX_RESULTS}")));
             }
+        }
+        if query.with_vectors && query.k * self.params.dimension > MAX_RESULT_NUMBERS {
+            let most = MAX_RESULT_NUMBERS / self.params.dimension;
+            return Err(Error::invalid(format!("`k` is {}; with vectors it must be in 1..={most} here", query.k)));
         }
         let filter = query.filter.map(Matcher::new).transpose()?;
         let probe = Probe::query(&self.generation().values.shape, query.vector);

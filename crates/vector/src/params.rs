@@ -14,6 +14,12 @@ pub const MAX_ID_BYTES: usize = 512;
 pub const MAX_METADATA_BYTES: usize = 64 << 10;
 /// The most results of one search, and the largest `ef`.
 pub const MAX_RESULTS: usize = 10_000;
+
+/// The most numbers in the vectors of one search's results: about 60 MB of JSON.
+pub(crate) const MAX_RESULT_NUMBERS: usize = 4 << 20;
+
+/// The most bytes of metadata in one search's results.
+pub(crate) const MAX_RESULT_METADATA: usize = 64 << 20;
 /// The longest vector under `l2` and `dot`: squares of it, and sums of them, still fit an `f32`.
 const MAX_LENGTH: f64 = 1e18;
 /// The shortest vector under `cosine`, for the same reason seen from the other end.

@@ -22,12 +22,23 @@ pub(super) fn of(body: &[u8]) -> Option<String> {
     (!clean.is_empty()).then_some(clean)
 }
 
-/// May `message` hold a credential, or an address inside of this network? In doubt, yes.
+/// May `message` hold a credential, or an address or a path inside of this network? In doubt, yes.
 pub(super) fn tells_secrets(message: &str, secrets: &[String]) -> bool {
     let lower = message.to_lowercase();
     lower.contains("://")
+        || lower.split_whitespace().any(is_place)
         || SECRET_WORDS.iter().any(|word| lower.contains(word))
         || secrets.iter().any(|secret| has_piece(&lower, &secret.to_lowercase()))
+}
+
+/// Is the word an address (`10.0.0.7`, `[::1]:80`, `db:5432`) or an absolute path?
+fn is_place(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| "\"'`(),;:.".contains(c));
+    let host = word.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map(|(host, _)| host);
+    let address = host.unwrap_or(word).trim_matches(['[', ']']);
+    host.is_some_and(|host| !host.is_empty())
+        || address.parse::<std::net::IpAddr>().is_ok()
+        || word.split('=').any(|part| part.starts_with('/') && part.len() > 1)
 }
 
 /// `message` for the log: without it altogether where a piece of a secret is in it.
@@ -79,6 +90,11 @@ mod tests {
             "Invalid API key",
             "see https://internal.example/errors",
             "Authorization header is missing",
+            "dial tcp 10.0.0.7:11434: connect: connection refused",
+            "lookup failed on [fd00::1]:53",
+            "cannot reach models.internal:8080",
+            "no route to fd00::7",
+            "open /root/.ollama/models/x: no such file",
         ] {
             assert!(tells_secrets(bad, &secrets), "{bad}");
         }

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
 use lakehouse_objstore::{
     ByteStream, Error, GetOptions, Memory, Object, ObjectMeta, ObjectStore, PutOptions, PutOutcome,
 };
@@ -86,7 +87,18 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<Object, Error> {
-        if self.fault().is_some() { Err(Self::unavailable()) } else { self.inner.get(key, options).await }
+        let fault = self.fault();
+        if fault == Some(0) {
+            return Err(Self::unavailable());
+        }
+        let mut object = self.inner.get(key, options).await?;
+        if fault.is_some() {
+            // The store died while it sent the object.
+            let aborted = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+            object.body =
+                object.body.take(1).map(|_| Ok(Default::default())).chain(stream::iter([Err(aborted)])).boxed();
+        }
+        Ok(object)
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, Error> {
