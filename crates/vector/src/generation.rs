@@ -28,8 +28,9 @@ pub(crate) struct Generation {
     pub(crate) linked: AtomicU32,
     /// Dead slots that may still be linked to.
     pub(crate) unmended: AtomicU32,
-    /// How many slots were linked when it was last made sure that all can be reached.
-    pub(crate) reconnected: AtomicU32,
+    /// How many slots were linked when it was last seen to that searches find the new ones, and all.
+    pub(crate) looked_at: AtomicU32,
+    pub(crate) surveyed: AtomicU32,
 }
 
 /// What one item's commit did.
@@ -58,7 +59,8 @@ impl Generation {
             hasher: RandomState::new(),
             linked: AtomicU32::new(0),
             unmended: AtomicU32::new(0),
-            reconnected: AtomicU32::new(0),
+            looked_at: AtomicU32::new(0),
+            surveyed: AtomicU32::new(0),
         }
     }
 

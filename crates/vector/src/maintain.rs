@@ -19,11 +19,11 @@ use crate::{
 const LINK_STEP: u32 = 1_024;
 /// Dead nodes are tolerated up to this share of the graph before it is mended.
 const MEND_SHARE: u32 = 32;
-/// The graph's connections are looked at after it has grown by such a part: sooner where there is
-/// nothing else to do. It takes a hundredth of the time that linking took.
-const RECONNECT_IDLE: u32 = 64;
-const RECONNECT_BUSY: u32 = 4;
-const RECONNECT_FROM: u32 = 8 * LINK_STEP;
+/// New nodes are looked at again once they are such a part of the graph and nothing else is to do,
+const LOOK_SHARE: u32 = 64;
+/// and all nodes after the graph has grown by such a part: that takes time in proportion to it.
+const SURVEY_SHARE: u32 = 4;
+
 /// Dead slots are tolerated up to this share of all (in percent) before the index is compacted.
 const COMPACT_PERCENT: u64 = 25;
 
@@ -36,18 +36,19 @@ impl Index {
         let slots = generation.values.moment().slots;
         let linked = generation.linked();
         let (dead, unmended) = (generation.values.dead(), generation.unmended.load(Ordering::Relaxed));
-        let grown = linked.saturating_sub(generation.reconnected.load(Ordering::Relaxed));
+        let unseen = linked.saturating_sub(generation.looked_at.load(Ordering::Relaxed));
+        let grown = linked.saturating_sub(generation.surveyed.load(Ordering::Relaxed));
         let compact = dead >= self.tuning().compact_from && u64::from(dead) * 100 > u64::from(slots) * COMPACT_PERCENT;
         if unmended > 0 && (compact || unmended >= self.tuning().mend_from.max(linked / MEND_SHARE)) {
             self.mend(&generation, threads);
         } else if compact {
             self.compact(&generation);
-        } else if grown > (linked / RECONNECT_BUSY).max(RECONNECT_FROM) {
-            reconnect(&generation, threads, self.params().ef_search, linked);
+        } else if grown > (linked / SURVEY_SHARE).max(8 * LINK_STEP) {
+            self.reconnect(&generation, threads, true);
         } else if linked < slots && (linked > 0 || generation.live() >= self.tuning().graph_from) {
             self.link(&generation, threads, linked..slots.min(linked + LINK_STEP));
-        } else if grown > linked / RECONNECT_IDLE {
-            reconnect(&generation, threads, self.params().ef_search, linked);
+        } else if unseen > linked / LOOK_SHARE {
+            self.reconnect(&generation, threads, grown > linked / SURVEY_SHARE);
         } else {
             return false;
         }
@@ -85,9 +86,39 @@ impl Index {
         });
         graph.mend_entry(values, linked);
         insert_all(generation, threads, starved, linked);
-        reconnect(generation, threads, self.params().ef_search, linked);
+        self.reconnect(generation, threads, true);
         // Whatever died since is still counted.
         generation.unmended.fetch_sub(unmended, Ordering::Relaxed);
+    }
+
+    /// Sees to it that searches for the vectors of new nodes find them; with `all`, for those of old
+    /// ones too that look as if they had lost their links, and that a path leads to every node.
+    fn reconnect(&self, generation: &Generation, threads: &ThreadPool, all: bool) {
+        let Generation { values, graph, .. } = generation;
+        let linked = generation.linked();
+        let new = generation.looked_at.load(Ordering::Relaxed);
+        let ef = self.params().ef_search;
+        let missed: Vec<(u32, Vec<u32>)> = threads.install(|| {
+            let slots = (if all { 0 } else { new }..linked).into_par_iter().with_min_len(256);
+            slots
+                .filter(|&slot| values.undying(slot) && (slot >= new || graph.is_suspect(values, slot)))
+                .map_init(
+                    || Linker::new(values, 0),
+                    |linker, slot| Some((slot, graph.missed(values, linker, slot, ef, linked)?)),
+                )
+                .flatten()
+                .collect()
+        });
+        for (slot, near) in &missed {
+            graph.adopt(values, near, *slot);
+        }
+        generation.looked_at.store(linked, Ordering::Relaxed);
+        let mut links = 0;
+        if all {
+            links = graph.reconnect(values, linked);
+            generation.surveyed.store(linked, Ordering::Relaxed);
+        }
+        tracing::debug!(linked, all, missed = missed.len(), links, "looked at the graph's connections");
     }
 
     /// Moves the living slots into a new generation, links and all.
@@ -128,31 +159,6 @@ impl Index {
         catching_up.publish();
         self.replace(Arc::new(new));
     }
-}
-
-/// Sees to it that a path leads to every node, and that searches for its own vector find it.
-fn reconnect(generation: &Generation, threads: &ThreadPool, ef: usize, linked: u32) {
-    let Generation { values, graph, .. } = generation;
-    let new = generation.reconnected.load(Ordering::Relaxed);
-    let missed: Vec<(u32, Vec<u32>)> = threads.install(|| {
-        let suspects = (0..linked)
-            .into_par_iter()
-            .with_min_len(1_024)
-            .filter(|&slot| values.undying(slot) && (slot >= new || graph.is_suspect(values, slot)));
-        suspects
-            .map_init(
-                || Linker::new(values, 0),
-                |linker, slot| Some((slot, graph.missed(values, linker, slot, ef, linked)?)),
-            )
-            .flatten()
-            .collect()
-    });
-    for (slot, near) in &missed {
-        graph.adopt(values, near, *slot);
-    }
-    let links = graph.reconnect(values, linked);
-    generation.reconnected.store(linked, Ordering::Relaxed);
-    tracing::debug!(linked, missed = missed.len(), links, "looked at the graph's connections");
 }
 
 /// Links `wanted`, which are placed, with each other and with all slots below `slots`.
