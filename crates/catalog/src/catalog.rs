@@ -319,7 +319,8 @@ impl Shared {
         entry: Option<&Entry>,
         manifest: Option<Manifest>,
     ) -> Result<bool, Error> {
-        let version = entry.map_or(0, |entry| entry.version) + 1;
+        let version = entry.map_or(0, |entry| entry.version).checked_add(1);
+        let version = version.ok_or_else(|| Error::Internal("the versions of a dataset ran out".into()))?;
         let lineage = entry.map(|entry| entry.heritage.clone()).unwrap_or_default();
         let record = Record::new(name.clone(), version, lineage, now_ms(), manifest);
         let commit = self.journal.commit(segment, &record).await;

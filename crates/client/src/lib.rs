@@ -9,6 +9,8 @@ mod catalog;
 mod chat;
 mod embed;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ingest;
 mod lakehouse;
 mod options;

@@ -84,7 +84,7 @@ impl Attempts {
     }
 
     /// How long to wait before the next attempt, if there is to be one.
-    fn pause(&mut self, failure: &Failure, now: Instant) -> Option<Duration> {
+    pub(crate) fn pause(&mut self, failure: &Failure, now: Instant) -> Option<Duration> {
         if self.left == 0 || !self.repeat.allows(failure.fate) {
             return None;
         }
@@ -96,7 +96,8 @@ impl Attempts {
             _ => Duration::ZERO,
         };
         let pause = jittered.max(asked);
-        if now + pause > self.deadline {
+        // What was asked for may be further off than a clock counts.
+        if now.checked_add(pause).is_none_or(|then| then > self.deadline) {
             return None;
         }
         self.left -= 1;
@@ -146,6 +147,7 @@ mod tests {
         let six = busy(Duration::from_secs(6));
         assert_eq!(attempts.pause(&six, start), Some(Duration::from_secs(6)));
         assert_eq!(attempts.pause(&six, start + Duration::from_secs(6)), None, "it would end after the window");
+        assert_eq!(attempts.pause(&busy(Duration::from_secs(u64::MAX)), start), None);
     }
 
     #[tokio::test]

@@ -230,7 +230,7 @@ fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 
-fn etag(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn etag(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::ETAG)?.to_str().ok()?;
     let strong = text.strip_prefix("W/").unwrap_or(text);
     strong.strip_prefix('"')?.strip_suffix('"').map(str::to_owned)
@@ -264,7 +264,7 @@ fn extent(response: &Response, part: bool) -> Result<(std::ops::Range<u64>, u64)
 }
 
 /// `bytes 2-5/10` means 2..6 of 10.
-fn content_range(value: &str) -> Option<(std::ops::Range<u64>, u64)> {
+pub(crate) fn content_range(value: &str) -> Option<(std::ops::Range<u64>, u64)> {
     let (range, size) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (start, end) = range.split_once('-')?;
     let (start, end, size) = (start.parse::<u64>().ok()?, end.parse::<u64>().ok()?, size.parse::<u64>().ok()?);

@@ -91,10 +91,10 @@ impl Auth {
             return (ClientAddr(peer), TrustedPeer(false));
         }
         let mut address = peer;
-        let values: Vec<&str> =
-            headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-        for hop in values.iter().rev().flat_map(|value| value.rsplit(',')) {
-            let Some(hop) = parse_hop(hop.trim()) else { break };
+        // By bytes: what is no text stands where its sender put it, and must not hide the hops right of it.
+        let lines = headers.get_all("x-forwarded-for").iter().rev();
+        for hop in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+            let Some(hop) = parse_hop(hop) else { break };
             address = hop;
             if !contains(&self.inner.trusted, hop) {
                 break;
@@ -142,7 +142,8 @@ fn contains(networks: &[IpNet], address: IpAddr) -> bool {
 }
 
 /// `1.2.3.4`, `1.2.3.4:567`, `::1` or `[::1]:567`.
-fn parse_hop(hop: &str) -> Option<IpAddr> {
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
     let address = hop.parse::<IpAddr>().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|a| a.ip()));
     address.map(|address| address.to_canonical())
 }

@@ -19,6 +19,9 @@ const MAX_DEPTH: usize = 128;
 /// may be two bytes of text, so this is what bounds the memory that one hostile line can take.
 const MAX_VALUES: usize = 250_000;
 
+/// Values that a record may have beside those of its row: it has some fifty members.
+const OF_A_RECORD: usize = 1_000;
+
 /// One JSON value, borrowed from the line that it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Json<'a> {
@@ -93,6 +96,23 @@ impl<'a> Json<'a> {
     /// Where the text is not JSON, nests too deep, or holds too many values.
     pub fn parse(text: &'a str) -> Result<Self, JsonError> {
         parser::parse(text)
+    }
+
+    /// Whether a record can hold what this row holds: one level deeper, beside some values of its own, it
+    /// has to be read again by the same reader.
+    pub(crate) fn leaves_room(&self) -> bool {
+        let mut values = 0;
+        self.is_within(MAX_DEPTH - 1, &mut values) && values <= MAX_VALUES - OF_A_RECORD
+    }
+
+    fn is_within(&self, levels: usize, values: &mut usize) -> bool {
+        *values += 1;
+        levels > 0
+            && match self {
+                Self::Array(items) => items.iter().all(|item| item.is_within(levels - 1, values)),
+                Self::Object(object) => object.iter().all(|(_, value)| value.is_within(levels - 1, values)),
+                _ => true,
+            }
     }
 
     /// Appends the canonical form: keys sorted by code point, no white space, numbers as they were

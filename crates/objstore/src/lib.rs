@@ -14,6 +14,8 @@ mod s3;
 mod store;
 
 pub use error::Error;
+#[doc(hidden)]
+pub use local::check_name;
 pub use local::{Local, LocalOptions, SyncObserver};
 pub use memory::Memory;
 #[cfg(feature = "s3")]

@@ -84,6 +84,13 @@ impl<'a> Matcher<'a> {
     }
 }
 
+/// Does an item with these metadata match? `None` for a filter that is refused. For the fuzz target.
+#[doc(hidden)]
+#[must_use]
+pub fn check_filter(filter: &Filter, metadata: Option<&str>) -> Option<bool> {
+    Some(Matcher::new(filter).ok()?.matches(metadata))
+}
+
 fn check_bounds(field: &str, bounds: &Bounds) -> Result<()> {
     let given: Vec<&Value> = [&bounds.gt, &bounds.gte, &bounds.lt, &bounds.lte].into_iter().flatten().collect();
     let numbers = given.iter().all(|bound| bound.is_number());
@@ -126,6 +133,9 @@ fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(_), Value::Number(_)) => compare(a, b) == Some(Ordering::Equal),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
+        }
         _ => a == b,
     }
 }
@@ -182,7 +192,8 @@ impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
     type Value = Option<&'a str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
+        // As bytes: half a surrogate pair is no text, and would hide all members of its object.
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -193,8 +204,9 @@ impl<'a> Visitor<'_> for Key<'a> {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.binary_search(&key).ok().and_then(|place| self.0.get(place).copied()))
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
+        let place = self.0.binary_search_by(|wanted| wanted.as_bytes().cmp(key));
+        Ok(place.ok().and_then(|place| self.0.get(place).copied()))
     }
 }
 
@@ -251,6 +263,10 @@ mod tests {
             assert!(!check(filter, Some(ITEM)), "{filter} should not hold");
         }
         assert!(check(r#"{"eq":{"none":null}}"#, Some(ITEM)));
+        assert!(check(r#"{"eq":{"author":{"x.y":1.0,"name":"Ann"}}}"#, Some(ITEM)));
+        assert!(!check(r#"{"eq":{"author":{"x.y":1}}}"#, Some(ITEM)));
+        // Half a surrogate pair: JSON, but no text.
+        assert!(check(r#"{"eq":{"lang":"en"}}"#, Some(r#"{"\ud83d":"\ud83d","lang":"en"}"#)));
         assert!(!check(r#"{"exists":"lang"}"#, None));
         assert!(check(r#"{"not":{"eq":{"lang":"en"}}}"#, None));
     }

@@ -22,6 +22,7 @@ mod values;
 
 pub use durable::{IndexMetrics, Options, Registry, check_entry};
 pub use error::{Error, Result};
+pub use filter::check_filter;
 pub use index::{Change, Index, Outcome, Query, Stats, Tuning};
 pub use lhv1::check_frame;
 pub use params::{MAX_DIMENSION, MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_RESULTS, Params};

@@ -109,6 +109,15 @@ async fn a_damaged_manifest_is_named_and_the_others_serve() {
 }
 
 #[tokio::test]
+async fn after_the_last_version_there_is_none() {
+    let store = Flaky::new();
+    store.write(&format!("_catalog/d/{}.json", u64::MAX), &b"{}"[..]).await;
+    let catalog = open(&store).await;
+    assert!(catalog.delete(&name("d")).await.unwrap_err().to_string().contains("ran out"));
+    assert_eq!(store.keys("_catalog/").await.len(), 1, "nothing was written");
+}
+
+#[tokio::test]
 async fn a_repaired_manifest_comes_back_by_refresh() {
     let store = Flaky::new();
     let key = "_catalog/o%27brien%27s%20data/00000000000000000003.json";

@@ -95,6 +95,16 @@ fn forwarded_for_counts_only_from_trusted_proxies_and_from_the_right() {
 }
 
 #[test]
+fn a_hop_that_is_no_text_hides_none_to_its_right() {
+    let auth = auth("", &["10.0.0.0/8"], &["10.0.0.0/8"]).unwrap();
+    let via = |value: &str| kind(&auth, "10.0.0.1", &[("x-forwarded-for", value)]);
+    // A proxy puts the caller's address behind whatever the caller wrote; without it this would pass for
+    // the proxy's own call.
+    assert_eq!(via("\u{e9}, 198.51.100.1"), Some(ErrorKind::Forbidden));
+    assert_eq!(via("198.51.100.1, \u{e9}, 10.1.1.1"), None);
+}
+
+#[test]
 fn the_bind_gate_follows_the_table() {
     let address = |s: &str| s.parse::<SocketAddr>().unwrap();
     for local in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {

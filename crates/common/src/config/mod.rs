@@ -140,7 +140,10 @@ impl Config {
         let table: toml::Table = match text.parse() {
             Ok(table) => table,
             Err(error) => {
-                let message = format!("not TOML: {}", error.to_string().trim().replace('\n', " "));
+                // Without the line itself, which the error's own text shows: a secret may stand in it.
+                let before = error.span().and_then(|span| text.as_bytes().get(..span.start)).unwrap_or_default();
+                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                let message = format!("not TOML: line {line}: {}", error.message());
                 problems.push(Problem { key: "file".to_owned(), source, message });
                 return;
             }

@@ -14,7 +14,9 @@ pub struct Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {} ({})", self.key, self.message, self.source)
+        let line = format!("{}: {} ({})", self.key, self.message, self.source);
+        // A key or a value may hold line breaks; a problem is one line.
+        f.write_str(&line.replace(char::is_control, " "))
     }
 }
 

@@ -133,4 +133,20 @@ fn what_is_shown_can_be_read_again() {
 #[test]
 fn broken_toml_is_one_clear_problem() {
     assert_eq!(problem_keys(&file("[gateway\n")), ["file"]);
+    let error = Config::load(&file("[embedd]\napi_key = \"hunter2\" x\n")).unwrap_err().to_string();
+    assert!(error.contains("line 2: ") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_problem_is_one_line_whatever_is_in_it() {
+    let error = Config::load(&file("\"a\\nb\" = 1\n[queryd]\nbind = \"\\r\\n\"")).unwrap_err();
+    assert_eq!((error.problems.len(), error.to_string().lines().count()), (2, 2), "{error}");
+}
+
+#[test]
+fn numbers_are_the_same_in_a_file_and_on_a_flag() {
+    assert_eq!(u64::from_text("9_223_372_036_854_775_807"), Ok(i64::MAX.unsigned_abs()));
+    for text in ["9223372036854775808", "-1", "1.0", "", "_"] {
+        assert!(u64::from_text(text).is_err(), "{text}");
+    }
 }

@@ -73,8 +73,9 @@ macro_rules! unsigned {
                 Self::try_from(number).map_err(|_| format!("{number} is out of range (0 to {})", Self::MAX.min(i64::MAX as Self)))
             }
             fn from_text(text: &str) -> Result<Self, String> {
-                let digits = text.replace('_', "");
-                digits.parse().map_err(|_| format!("expected a whole number, not `{text}`"))
+                let number = text.replace('_', "").parse::<i64>();
+                let number = number.map_err(|_| format!("expected a whole number, not `{text}`"))?;
+                Self::from_toml(&Value::Integer(number))
             }
             fn show(&self) -> Value {
                 Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))

@@ -134,15 +134,16 @@ fn entry_text(memory: &Memory, share: usize) -> Option<String> {
         head.push_str(&format!("; {}", memory.reasons.join(", ")));
     }
     let head = format!("{}\n", truncate_to_tokens(&one_line(&head), share / 2));
-    // One for rounding, one for the new line.
+    // One for rounding, one for the mark and the new line.
     let room = share.saturating_sub(estimate_tokens(&head) + 2);
     if room < LEAST_TOKENS {
         return None;
     }
-    Some(format!("{head}{}\n", truncate_to_tokens(&one_line(&memory.text), room)))
+    Some(format!("{head}> {}\n", truncate_to_tokens(&one_line(&memory.text), room)))
 }
 
-/// Text of others stays inside its own line, so that it can't pass for a heading or a step.
+/// Text of others stays inside its own line, behind something of ours, so that it can't pass for a heading
+/// or a step.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -118,8 +118,12 @@ pub fn judge(answer: &str, rules: &Rules<'_>) -> Vec<String> {
 /// Why it is no JSON.
 pub fn extract_json(answer: &str) -> Result<Value, String> {
     let text = answer.trim();
-    let text = fenced(text).unwrap_or(text);
-    serde_json::from_str(text).map_err(|error| error.to_string())
+    // The whole of it first: fences may stand in its strings.
+    let json = serde_json::from_str(text).or_else(|error| match fenced(text) {
+        Some(inside) => serde_json::from_str(inside),
+        None => Err(error),
+    });
+    json.map_err(|error| error.to_string())
 }
 
 /// What stands between the first fence and the last, the fence's language left out.

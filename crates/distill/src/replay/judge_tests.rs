@@ -53,6 +53,7 @@ fn json_may_come_in_a_fence() {
     let reasons = judge("{\"a\":1,}", &rules);
     assert!(reasons.len() == 1 && reasons[0].starts_with("not_json: "), "{reasons:?}");
     assert_eq!(extract_json("```json\n{\"a\":1}\n```"), Ok(json!({"a": 1})));
+    assert_eq!(extract_json("[\"```a```\",\n\"```b```\"]"), Ok(json!(["```a```", "```b```"])));
 }
 
 #[test]

@@ -130,6 +130,9 @@ pub fn transform_line(source: Source, line: &str, context: &Context) -> Result<E
 /// Why it does not.
 pub fn transform(source: Source, row: &Json<'_>, sig: &[u8; 32], context: &Context) -> Result<EvidenceRecord, Skip> {
     let mut reader = Reader::new(row.as_object().ok_or(Skip::NotAnObject)?);
+    if !row.leaves_room() {
+        return Err(Skip::Invalid("it would be nested too deep, or hold too many values".to_owned()));
+    }
     let spec = spec(source);
     let timestamp = timestamp(&reader, spec.time)?;
     let sig_hash = hex::encode(sig);

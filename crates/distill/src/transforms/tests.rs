@@ -73,6 +73,22 @@ fn ids_of_hostile_length_or_content_are_replaced() {
     }
 }
 
+#[test]
+fn a_row_at_the_limits_is_refused_where_its_record_could_not_be_read_again() {
+    let read = |row: &str| transform_line(Source::Outcomes, row, &context());
+    let nested = |levels| format!("{{\"ts\":1776762900,\"gap_signals\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+    let long = |values| format!("{{\"ts\":1776762900,\"gap_signals\":[{}0]}}", "0,".repeat(values));
+    for fits in [nested(126), long(248_000)] {
+        let record = read(&fits).unwrap();
+        let line = serde_json::to_string(&record).unwrap();
+        assert_eq!(EvidenceRecord::from_line(&line), Ok(record));
+    }
+    for over in [nested(127), long(249_990)] {
+        assert!(Json::parse(&over).is_ok());
+        assert!(matches!(read(&over), Err(Skip::Invalid(_))));
+    }
+}
+
 /// The members that any transform looks at, and values that none of them expects.
 fn any_row() -> impl Strategy<Value = Value> {
     let keys = vec![

@@ -42,4 +42,11 @@ impl Report {
         let note = notes.iter().find(|note| note.key == Self::NOTE)?;
         serde_json::from_str(note.value.as_deref()?).ok()
     }
+
+    /// The report at the end of any bytes: for the fuzz target.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn check_end(end: &[u8]) -> Option<Self> {
+        Self::from_end(end)
+    }
 }

@@ -26,6 +26,8 @@ use std::{
 use async_trait::async_trait;
 use lakehouse_types::{ObjectKey, store::ListPage};
 
+#[doc(hidden)]
+pub use self::path::check_name;
 use self::{locks::KeyLocks, path::Location, root::Root, stamp::Clock, tree::Tree};
 use crate::{ByteStream, Error, GetOptions, Object, ObjectMeta, ObjectStore, PutOptions, PutOutcome};
 

@@ -129,6 +129,17 @@ pub(super) fn is_full_directory(name: &str) -> bool {
     name.strip_suffix(DIRECTORY as char).is_some_and(|encoded| encoded.len() >= FULL)
 }
 
+/// What a name found in a directory adds to the key, and the name that has this meaning: for the fuzz
+/// target. `None` for a name that this mapping never writes.
+#[doc(hidden)]
+#[must_use]
+pub fn check_name(name: &[u8], is_directory: bool, in_full: bool) -> Option<(Vec<u8>, String)> {
+    let kind = if is_directory { EntryKind::Directory } else { EntryKind::Object };
+    let entry = Entry::parse(name, kind, in_full)?;
+    let again = entry.file_name(in_full);
+    Some((entry.rel.into_vec(), again))
+}
+
 /// The place in a directory's order from which on keys at or after `rel` can be: the entry that
 /// leads to `rel` itself, where `rel` points into a subdirectory.
 pub(super) fn seek_to(rel: &[u8], in_full: bool) -> Box<[u8]> {
