@@ -34,7 +34,7 @@ fn range(text: &str) -> Option<(String, f32)> {
 
 /// How much a format is liked, in thousandths: what the nearest of the ranges says.
 fn liking(format: Format, ranges: &[(String, f32)]) -> u16 {
-    let names = || NAMES.iter().filter(|(_, other)| *other == format).map(|(name, _)| *name);
+    let names = || NAMES.iter().filter(move |(_, other)| *other == format).map(|(name, _)| *name);
     let said = |matches: &dyn Fn(&str) -> bool| {
         let weights = ranges.iter().filter(|(range, _)| matches(range)).map(|(_, weight)| (weight * 1e3) as u16);
         weights.max()
