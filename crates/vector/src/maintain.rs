@@ -140,6 +140,7 @@ impl Index {
         copying.publish();
         copy_links(old, &new, &places[..linked as usize]);
         new.linked.store(new_linked, Ordering::Release);
+        new.looked_at.store(new_linked.min(old.looked_at.load(Ordering::Relaxed)), Ordering::Relaxed);
 
         let _commit = self.commit.lock();
         // SAFETY: the lock is held.

@@ -94,7 +94,7 @@ mod tests {
             "lookup failed on [fd00::1]:53",
             "cannot reach models.internal:8080",
             "no route to fd00::7",
-            "open /root/.ollama/models/x: no such file",
+            "open /usr/share/ollama/models/x: no such file",
         ] {
             assert!(tells_secrets(bad, &secrets), "{bad}");
         }

@@ -349,5 +349,7 @@ fn read_links(parts: &mut Parts<'_>, envelope: &Envelope, generation: &Generatio
     }
     graph.set_entry(envelope.entry);
     generation.linked.store(envelope.linked, std::sync::atomic::Ordering::Release);
+    // Searching for each of them again would cost a start more than it can mend; a survey will come.
+    generation.looked_at.store(envelope.linked, std::sync::atomic::Ordering::Relaxed);
     Ok(())
 }
