@@ -81,6 +81,10 @@ pub enum Error {
         /// The failure itself.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// Something outside killed the process that ran it, as the kernel does when the machine's
+    /// memory runs out.
+    #[error("the process that ran the query was killed")]
+    Killed,
     /// A bug, or a process that is broken.
     #[error("{0}")]
     Internal(String),
@@ -124,7 +128,7 @@ impl ServiceError for Error {
             Self::Statement(_) | Self::UnknownDataset { .. } => ErrorKind::InvalidInput,
             Self::ResultTooLarge { .. } | Self::Memory(_) | Self::CacheTooSmall { .. } => ErrorKind::TooLarge,
             Self::Timeout { .. } => ErrorKind::Timeout,
-            Self::Busy { .. } | Self::Cancelled | Self::CacheFull { .. } => ErrorKind::Unavailable,
+            Self::Busy { .. } | Self::Cancelled | Self::CacheFull { .. } | Self::Killed => ErrorKind::Unavailable,
             Self::BadFile { .. } => ErrorKind::BadGateway,
             Self::Dependency { kind, .. } => *kind,
             Self::Internal(_) => ErrorKind::Internal,

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     fs,
+    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -169,21 +170,45 @@ async fn a_bomb_hurts_no_query_beside_it() {
     tokio::join!(bombs, others);
 }
 
-/// Killed from outside while it has nothing to do, a worker is replaced before anybody notices.
+/// Killed from outside while it has nothing to do, a worker is replaced before anybody notices,
+/// however far it has got with dying.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_idle_is_replaced() {
     let service = Service::start().await;
-    assert_eq!(service.rows("SELECT 1").await, json!([[1]]));
-    let cache = service.cache_directory();
-    for worker in workers(&cache) {
-        // A process of the test's own making, by its id.
-        let killed = std::process::Command::new("kill").args(["-9", &worker.to_string()]).status().unwrap();
-        assert!(killed.success());
+    for round in 0..10 {
+        assert_eq!(service.rows(&format!("SELECT {round}")).await, json!([[round]]));
+        assert!(kill_workers(&service) > 0);
+        // Known statements and new ones differ in what a worker is asked first.
+        assert_eq!(service.rows(&format!("SELECT {round}")).await, json!([[round]]));
+        kill_workers(&service);
+        assert_eq!(service.rows(&format!("SELECT {round}, 'new'")).await, json!([[round, "new"]]));
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !workers(&cache).is_empty() {
-        assert!(Instant::now() < deadline, "the worker does not die");
-        tokio::task::yield_now().await;
-    }
+}
+
+/// Killed from outside in the middle of a statement, a worker is replaced once, and then the
+/// caller is told to come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_whose_workers_are_killed_is_503() {
+    let service = Service::start().await;
+    let endless = service.sql("SELECT count(*) FROM range(1000000000000000)");
+    tokio::pin!(endless);
+    let answer = loop {
+        tokio::select! {
+            answer = &mut endless => break answer,
+            () = tokio::task::yield_now() => { kill_workers(&service); }
+        }
+    };
+    assert_eq!(answer.status, 503);
+    assert!(answer.headers.contains_key("retry-after"));
     assert_eq!(service.rows("SELECT 2").await, json!([[2]]));
+}
+
+/// Kills the processes of this service's workers, by their ids; how many there were.
+fn kill_workers(service: &Service) -> usize {
+    let workers = workers(&service.cache_directory());
+    for worker in &workers {
+        // It may have died since.
+        let _ = std::process::Command::new("kill").args(["-9", &worker.to_string()]).stderr(Stdio::null()).status();
+    }
+    workers.len()
 }

@@ -164,7 +164,8 @@ impl Engine {
     }
 
     /// What fails through no fault of the statement (a file that is not what it was, or gone from
-    /// the store since the catalog named it) is worth one more try from the beginning.
+    /// the store since the catalog named it; a worker that was killed) is worth one more try from
+    /// the beginning.
     async fn query_twice(&self, sql: &str, format: Format) -> Result<Rows, Error> {
         if sql.trim().is_empty() {
             return Err(Error::Statement("the statement is empty".to_owned()));

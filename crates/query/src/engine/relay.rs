@@ -23,7 +23,10 @@ pub(super) struct Stop {
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
-        Self { error, retry: false }
+        // A worker may be killed for what others did, and even between two statements, without
+        // anybody knowing before it is spoken to.
+        let retry = matches!(error, Error::Killed);
+        Self { error, retry }
     }
 }
 

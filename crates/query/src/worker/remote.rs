@@ -173,7 +173,8 @@ impl Worker {
             if self.received.capacity() - self.received.len() < READ {
                 self.received.reserve(READ);
             }
-            if self.socket.read_buf(&mut self.received).await.map_err(|error| lost(&error))? == 0 {
+            // One that dies with a request unread resets the connection; else it just ends.
+            if !matches!(self.socket.read_buf(&mut self.received).await, Ok(1..)) {
                 return Err(self.post_mortem().await);
             }
         }
@@ -215,6 +216,7 @@ impl Worker {
             Ok(status) if status.signal() == Some(libc::SIGABRT) => {
                 Error::Memory("an allocation failed where DuckDB could not recover".to_owned())
             }
+            Ok(status) if status.signal() == Some(libc::SIGKILL) => Error::Killed,
             Ok(status) => Error::Internal(format!("the worker process ended: {status}")),
             Err(error) => lost(&error),
         }
