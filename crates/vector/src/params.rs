@@ -164,6 +164,15 @@ impl Params {
     }
 }
 
+/// Writes numbers as files and log entries have them: `f32`, little-endian.
+pub(crate) fn put_numbers(out: &mut Vec<u8>, numbers: &[f32]) {
+    let start = out.len();
+    out.resize(start + size_of_val(numbers), 0);
+    for (to, number) in out[start..].as_chunks_mut().0.iter_mut().zip(numbers) {
+        *to = number.to_le_bytes();
+    }
+}
+
 /// Checks an id.
 pub(crate) fn check_id(id: &str) -> Result<(), String> {
     if id.is_empty() {

@@ -1,5 +1,6 @@
 use lakehouse_types::ingest::{RenamedColumn, SkippedRows};
-use parquet::file::metadata::{FooterTail, ParquetMetaDataReader};
+use memchr::memmem;
+use parquet::file::metadata::FooterTail;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -19,6 +20,13 @@ pub struct Report {
 /// Bytes at the end of a Parquet file that tell the length of its footer.
 const TAIL: usize = 8;
 
+/// How the note begins in a footer, up to the length of its value: Thrift's compact form of a struct
+/// with the key (a binary of 16 bytes) in field 1 and the value (a binary) in field 2.
+const NOTE_IN_FOOTER: &[u8] = b"\x18\x10lakehouse.report\x18";
+
+/// Bytes of the longest length: seven bits in each.
+const LENGTH_BYTES: u32 = 5;
+
 impl Report {
     /// The key in the footer.
     pub(crate) const NOTE: &'static str = "lakehouse.report";
@@ -34,13 +42,25 @@ impl Report {
     }
 
     /// The report in the footer of a file of which `end` is the last part; `None` where there is none.
+    ///
+    /// The note is looked for and the rest left alone: these bytes are whatever lies in the store, and
+    /// parquet 58 reserves memory for as many elements as a footer says that it has.
     pub(crate) fn from_end(end: &[u8]) -> Option<Self> {
         let start = end.len().checked_sub(Self::footer_len(end)?)?;
         let footer = end.get(start..end.len() - TAIL)?;
-        let metadata = ParquetMetaDataReader::decode_metadata(footer).ok()?;
-        let notes = metadata.file_metadata().key_value_metadata()?;
-        let note = notes.iter().find(|note| note.key == Self::NOTE)?;
-        serde_json::from_str(note.value.as_deref()?).ok()
+        // The last one: the columns, whose names may be anything, stand before the notes.
+        let note = memmem::rfind(footer, NOTE_IN_FOOTER)?;
+        let mut rest = footer.get(note + NOTE_IN_FOOTER.len()..)?;
+        let mut length = 0;
+        for place in 0..LENGTH_BYTES {
+            let (byte, after) = rest.split_first()?;
+            rest = after;
+            length |= usize::from(byte & 0x7f) << (7 * place);
+            if byte & 0x80 == 0 {
+                return serde_json::from_slice(rest.get(..length)?).ok();
+            }
+        }
+        None
     }
 
     /// The report at the end of any bytes: for the fuzz target.

@@ -229,6 +229,8 @@ fn the_footer_repeats_what_the_answer_says() {
     assert_eq!(Report::from_end(&bytes[size - footer..]).unwrap(), table.converted.report);
     assert_eq!(Report::from_end(&bytes[size - footer + 1..]), None, "a part of a footer is none");
     assert_eq!(Report::from_end(b"PAR1"), None);
+    // A footer of seven bytes that announces more elements than there is memory for.
+    assert_eq!(Report::from_end(b"\x26\xf6\xff\xff\xff\x16\x26\x07\0\0\0PAR1"), None);
 }
 
 #[test]

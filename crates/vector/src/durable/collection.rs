@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -21,11 +21,33 @@ const QUEUE: usize = 256;
 
 /// May the index be written?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Status {
     Serving,
     /// Another process writes it.
     Fenced,
     Dropped,
+}
+
+/// A [`Status`] that is read without a lock: every search asks for it, and none may wait for the
+/// change that is being applied.
+#[derive(Debug, Default)]
+pub(super) struct SharedStatus(AtomicU8);
+
+impl SharedStatus {
+    pub(super) fn get(&self) -> Status {
+        const FENCED: u8 = Status::Fenced as u8;
+        const DROPPED: u8 = Status::Dropped as u8;
+        match self.0.load(Ordering::Acquire) {
+            FENCED => Status::Fenced,
+            DROPPED => Status::Dropped,
+            _ => Status::Serving,
+        }
+    }
+
+    pub(super) fn set(&self, status: Status) {
+        self.0.store(status as u8, Ordering::Release);
+    }
 }
 
 /// Where the log stands. Locked while a change is applied, so that a snapshot's items and its
@@ -47,7 +69,6 @@ pub(super) struct State {
     /// The file's entity tag and size.
     pub(super) etag: String,
     pub(super) file_bytes: u64,
-    pub(super) status: Status,
     pub(super) changed: Instant,
 }
 
@@ -63,7 +84,6 @@ impl State {
             saved_links: 0,
             etag,
             file_bytes,
-            status: Status::Serving,
             changed: Instant::now(),
         }
     }
@@ -84,6 +104,7 @@ pub(super) struct Core {
     pub(super) options: Arc<Options>,
     pub(super) store: Option<Store>,
     pub(super) state: Mutex<State>,
+    pub(super) status: SharedStatus,
     /// One save at a time, and none while the index is removed.
     pub(super) saving: tokio::sync::Mutex<()>,
     pub(super) save_micros: AtomicU64,
@@ -162,7 +183,7 @@ impl Core {
         const ENTRY_COST: u64 = 64 << 10;
         let state = self.state.lock();
         let (entries, bytes) = state.log();
-        if state.status != Status::Serving || entries == 0 || self.store.is_none() {
+        if self.status.get() != Status::Serving || entries == 0 || self.store.is_none() {
             return false;
         }
         let cost = bytes + entries * ENTRY_COST;
@@ -182,7 +203,7 @@ impl Collection {
 
     /// Is it gone, with only its name still taken?
     pub(super) fn is_dropped(&self) -> bool {
-        self.core.state.lock().status == Status::Dropped
+        self.core.status.get() == Status::Dropped
     }
 
     pub(super) fn name(&self) -> &str {

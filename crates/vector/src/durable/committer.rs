@@ -113,7 +113,7 @@ fn head(core: &Core) -> Head {
 }
 
 fn check_status(core: &Core) -> Result<()> {
-    match core.state.lock().status {
+    match core.status.get() {
         Status::Serving => Ok(()),
         Status::Fenced => Err(Error::Fenced(core.name.to_string())),
         Status::Dropped => Err(Error::NoIndex(core.name.to_string())),
@@ -149,7 +149,7 @@ async fn apply(core: &Arc<Core>, operations: Vec<Operation>, written: Option<(u6
         });
         let outcomes = outcomes.collect();
         if operations.iter().any(|operation| matches!(operation, Operation::Drop)) {
-            state.status = Status::Dropped;
+            shared.status.set(Status::Dropped);
         }
         if let Some((sequence, size)) = written {
             state.applied = sequence;
@@ -241,7 +241,7 @@ async fn adopt(core: &Arc<Core>, found: &Bytes, sequence: u64) -> Result<()> {
             check_status(core)
         }
         _ => {
-            core.state.lock().status = Status::Fenced;
+            core.status.set(Status::Fenced);
             tracing::error!(index = %core.name, sequence, "another process writes this index; it is read-only here now");
             Err(Error::Fenced(core.name.to_string()))
         }

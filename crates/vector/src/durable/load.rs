@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::{
     Options,
-    collection::{Core, State, Store},
+    collection::{Core, SharedStatus, State, Store},
     committer::read_object,
     keys::{self, Known},
     log::{self, Operation},
@@ -52,6 +52,7 @@ impl Context {
             options: Arc::clone(&self.options),
             store: self.store.clone(),
             state: Mutex::new(state),
+            status: SharedStatus::default(),
             saving: tokio::sync::Mutex::new(()),
             save_micros: AtomicU64::new(0),
             progress: Notify::new(),

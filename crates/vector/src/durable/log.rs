@@ -9,7 +9,10 @@
 use lakehouse_types::vector::AddItem;
 use serde_json::value::RawValue;
 
-use crate::{Change, Params, params::check_id};
+use crate::{
+    Change, Params,
+    params::{check_id, put_numbers},
+};
 
 const MAGIC: &[u8; 4] = b"LHVL";
 const VERSION: u8 = 1;
@@ -69,7 +72,7 @@ fn put_items(out: &mut Vec<u8>, kind: u8, items: &[AddItem]) {
         out.extend_from_slice(&metadata.map_or(NO_METADATA, |text| text.len() as u32).to_le_bytes());
         out.extend_from_slice(item.id.as_bytes());
         out.extend_from_slice(metadata.unwrap_or_default().as_bytes());
-        out.extend(item.vector.iter().flat_map(|x| x.to_le_bytes()));
+        put_numbers(out, &item.vector);
     }
 }
 

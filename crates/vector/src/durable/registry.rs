@@ -387,3 +387,32 @@ async fn save_each(collections: impl Iterator<Item = Arc<Collection>>) {
         })
         .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_search_waits_for_no_change_that_is_being_applied() {
+        let registry = Registry::open(None, Options::default()).await.expect("opens");
+        let request = serde_json::from_str(r#"{"name": "a", "dimension": 2, "distance": "l2"}"#);
+        registry.create(&request.expect("a request")).await.expect("creates");
+        let request = serde_json::from_str(r#"{"items": [{"id": "x", "vector": [1, 2]}]}"#);
+        registry.add("a", request.expect("a request")).await.expect("adds");
+        let (found, answer) = mpsc::channel();
+        // What a change holds while it is applied; a thread that waits for it would wait for ever.
+        let searching = thread::spawn(move || {
+            let core = Arc::clone(&registry.collection("a").expect("there").core);
+            let _applying = (core.state.lock(), core.index.commit.lock());
+            let request = serde_json::from_str(r#"{"vector": [1, 2], "k": 1}"#).expect("a request");
+            let hits = registry.search("a", request).now_or_never();
+            let _ = found.send(hits.map(|hits| hits.expect("searches").results.len()));
+        });
+        assert_eq!(answer.recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+        searching.join().expect("ends");
+    }
+}

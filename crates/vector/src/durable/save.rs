@@ -28,7 +28,7 @@ const ENVELOPE: u64 = 64 << 10;
 pub(super) async fn save(core: &Arc<Core>) -> Result<()> {
     let Some(store) = core.store.clone() else { return Ok(()) };
     let _one_at_a_time = core.saving.lock().await;
-    if core.state.lock().status != Status::Serving {
+    if core.status.get() != Status::Serving {
         return Ok(());
     }
     let started = Instant::now();
@@ -104,8 +104,8 @@ async fn recognise(core: &Core, store: &Store, key: &lakehouse_types::ObjectKey)
     let mut state = core.state.lock();
     match found {
         Ok((etag, size, _)) if ours => (state.etag, state.file_bytes) = (etag, size),
-        _ if state.status == Status::Serving => {
-            state.status = Status::Fenced;
+        _ if core.status.get() == Status::Serving => {
+            core.status.set(Status::Fenced);
             tracing::error!(index = %core.name, "the index's file is gone or another's; it is read-only here now");
         }
         _ => {}

@@ -19,7 +19,7 @@ use crate::{
     Params,
     generation::{Generation, Written},
     graph::{Graph, MAX_LEVEL, NONE},
-    params::check_id,
+    params::{check_id, put_numbers},
     values::Moment,
 };
 
@@ -153,7 +153,7 @@ impl Plan {
         for &slot in &self.slots {
             values.decode(slot, &mut numbers);
             bytes.clear();
-            bytes.extend(numbers[..values.shape.dimension].iter().flat_map(|x| x.to_le_bytes()));
+            put_numbers(&mut bytes, &numbers[..values.shape.dimension]);
             pieces.put(&bytes);
         }
         for &slot in &self.slots {
