@@ -80,14 +80,19 @@ fn unencodable(error: &dyn std::error::Error) -> ApiError {
 #[derive(Serialize)]
 struct FullList<'a> {
     datasets: Vec<&'a Manifest>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    damaged: &'a [String],
 }
 
 fn encode(snapshot: &Snapshot, full: bool) -> Result<Bytes, serde_json::Error> {
     let encoded = if full {
-        serde_json::to_vec(&FullList { datasets: snapshot.datasets.iter().map(AsRef::as_ref).collect() })
+        serde_json::to_vec(&FullList {
+            datasets: snapshot.datasets.iter().map(AsRef::as_ref).collect(),
+            damaged: &snapshot.damaged,
+        })
     } else {
         let datasets = snapshot.datasets.iter().map(|manifest| short(manifest)).collect();
-        serde_json::to_vec(&ListResponse { datasets })
+        serde_json::to_vec(&ListResponse { datasets, damaged: snapshot.damaged.clone() })
     };
     encoded.map(Bytes::from)
 }

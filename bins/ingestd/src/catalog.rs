@@ -5,7 +5,7 @@ use lakehouse_client::{CatalogClient, Error};
 use lakehouse_ingest::{Catalog, CatalogError};
 use lakehouse_types::{
     ErrorKind, Name, ServiceError as _,
-    catalog::{Manifest, RegisterRequest, RegisterResponse},
+    catalog::{ListResponse, Manifest, RegisterRequest, RegisterResponse},
 };
 
 /// catalogd, as an ingest sees it.
@@ -36,9 +36,9 @@ impl Catalog for RemoteCatalog {
         self.client.register(&request).await.map_err(boxed)
     }
 
-    async fn manifests(&self) -> Result<Vec<Manifest>, CatalogError> {
+    async fn list(&self) -> Result<ListResponse, CatalogError> {
         let listed = self.client.list(None).await.map_err(boxed)?;
         // Without a known tag there is always a body.
-        Ok(listed.map(|(list, _)| list.datasets).unwrap_or_default())
+        Ok(listed.map(|(list, _)| list).unwrap_or_default())
     }
 }

@@ -2,13 +2,15 @@
 
 use std::{
     error::Error as _,
+    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll, ready},
 };
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, header};
@@ -20,7 +22,8 @@ use tower_http::timeout::TimeoutError;
 
 use crate::AppState;
 
-/// What a form may hold beside the file: boundaries, part headers, small fields.
+/// What a form may hold beside the file: boundaries, part headers, small fields. It is kept in memory
+/// until the place where it ends is found.
 const OVERHEAD: u64 = 1 << 20;
 
 fn bad(detail: impl Into<String>) -> ApiError {
@@ -49,27 +52,79 @@ pub(crate) async fn spool(
     if announced.is_some_and(|length| length > cap.saturating_add(OVERHEAD)) {
         return Err(too_large(cap));
     }
-    let over = Arc::new(AtomicBool::new(false));
-    let mut form = Multipart::new(bounded(body, cap.saturating_add(OVERHEAD), Arc::clone(&over)), boundary);
-    let read = read_fields(state, &mut form, options).await;
-    if over.load(Ordering::Relaxed) { Err(too_large(cap)) } else { read }
+    let meter = Arc::<Meter>::default();
+    let metered = Metered {
+        body: body.into_data_stream(),
+        left: cap.saturating_add(OVERHEAD),
+        meter: Arc::clone(&meter),
+        parsing: false,
+    };
+    let mut form = Multipart::new(metered, boundary);
+    let read = read_fields(state, &mut form, &meter, options).await;
+    if meter.over.load(Ordering::Relaxed) {
+        return Err(too_large(cap));
+    }
+    if meter.lost.load(Ordering::Relaxed) {
+        return Err(bad("the multipart form is malformed: a megabyte of it has no boundary and is no part's content"));
+    }
+    read
 }
 
-/// The whole body counts, so that no other field or preamble can be endless either.
-fn bounded(body: Body, cap: u64, over: Arc<AtomicBool>) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send {
-    let mut received = 0_u64;
-    body.into_data_stream().map(move |piece| {
-        let piece = piece?;
-        received = received.saturating_add(piece.len() as u64);
-        if received > cap {
-            over.store(true, Ordering::Relaxed);
-            return Err(axum::Error::new("the form is over its cap"));
+/// What the reader of a form and its body tell each other.
+#[derive(Default)]
+struct Meter {
+    /// The file's content is being read: it goes on to the spool, piece by piece.
+    in_file: AtomicBool,
+    /// Bytes that wait in memory for a boundary, or for the end of a part's head.
+    waiting: AtomicU64,
+    /// The body is over its cap.
+    over: AtomicBool,
+    /// Too much waits.
+    lost: AtomicBool,
+}
+
+/// A form's body. All of it counts, so that no other field or preamble can be endless either; and what
+/// the parser would gather in memory is bounded.
+struct Metered {
+    body: BodyDataStream,
+    left: u64,
+    meter: Arc<Meter>,
+    /// The parser has a piece that it has not looked at: it asks for more for as long as there is some.
+    parsing: bool,
+}
+
+impl Stream for Metered {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.parsing) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        Ok(piece)
-    })
+        let in_file = self.meter.in_file.load(Ordering::Relaxed);
+        if !in_file && self.meter.waiting.load(Ordering::Relaxed) > OVERHEAD {
+            self.meter.lost.store(true, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(axum::Error::new("the form has no boundary"))));
+        }
+        let Some(piece) = ready!(self.body.poll_next_unpin(cx)).transpose()? else { return Poll::Ready(None) };
+        let size = piece.len() as u64;
+        let Some(left) = self.left.checked_sub(size) else {
+            self.meter.over.store(true, Ordering::Relaxed);
+            return Poll::Ready(Some(Err(axum::Error::new("the form is over its cap"))));
+        };
+        self.left = left;
+        self.parsing = true;
+        self.meter.waiting.fetch_add(size, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(piece)))
+    }
 }
 
-async fn read_fields(state: &AppState, form: &mut Multipart<'_>, options: &Options) -> Result<Spooled, ApiError> {
+async fn read_fields(
+    state: &AppState,
+    form: &mut Multipart<'_>,
+    meter: &Meter,
+    options: &Options,
+) -> Result<Spooled, ApiError> {
     let mut file = None;
     while let Some(mut field) = form.next_field().await.map_err(|error| malformed(&error))? {
         if field.name() != Some("file") {
@@ -84,6 +139,7 @@ async fn read_fields(state: &AppState, form: &mut Multipart<'_>, options: &Optio
         }
         let mut upload = state.ingestor.spool().upload(options)?;
         let mut size = 0_u64;
+        meter.in_file.store(true, Ordering::Relaxed);
         while let Some(piece) = field.chunk().await.map_err(|error| malformed(&error))? {
             size = size.saturating_add(piece.len() as u64);
             if size > state.max_body_bytes {
@@ -93,6 +149,8 @@ async fn read_fields(state: &AppState, form: &mut Multipart<'_>, options: &Optio
             upload.write(piece).await?;
         }
         file = Some(upload.finish().await?);
+        meter.waiting.store(0, Ordering::Relaxed);
+        meter.in_file.store(false, Ordering::Relaxed);
     }
     file.ok_or_else(|| bad("the form has no field `file`"))
 }

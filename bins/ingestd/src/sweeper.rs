@@ -8,6 +8,8 @@ use crate::AppState;
 
 /// What readiness calls the services that an ingest needs.
 const UPSTREAMS: &str = "storaged and catalogd";
+/// What readiness calls the removal of orphans.
+const SWEEP: &str = "sweep";
 /// Pauses until the first sweep has succeeded: the other services usually come up within moments.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -28,6 +30,14 @@ pub(crate) async fn run(state: AppState, readiness: Readiness, every: Duration, 
                 if report.removed > 0 {
                     tracing::info!(removed = report.removed, bytes = report.bytes, "removed orphaned objects");
                 }
+                readiness.ready(UPSTREAMS);
+                readiness.clear_degraded(SWEEP);
+                pause = every;
+            }
+            // Both answer. Uploads go on, and no file goes until somebody has mended the catalog.
+            Err(error @ Error::Damaged(_)) => {
+                tracing::warn!(%error, "sweep orphaned objects");
+                readiness.degraded(SWEEP, &error.to_string());
                 readiness.ready(UPSTREAMS);
                 pause = every;
             }

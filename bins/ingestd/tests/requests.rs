@@ -2,7 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use axum::{Router, body::Body, http::Request};
+use bytes::Bytes;
+use futures::StreamExt as _;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use lakehouse_common::config::Config;
@@ -128,6 +135,27 @@ async fn a_file_over_the_cap_is_413_whether_its_size_is_told_or_not() {
     let mut told = form("name=a", &[("file", b"a\n1\n")]);
     told.headers_mut().insert("content-length", "99999999".parse().unwrap());
     assert_eq!(lake.ask(told).await.0, 413);
+}
+
+#[tokio::test]
+async fn a_form_without_boundaries_is_refused_before_it_fills_the_memory() {
+    let lake = Lake::new().await;
+    let head = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n";
+    for (start, name) in [("", "no boundary at all"), (head, "a part's head without an end")] {
+        let taken = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&taken);
+        let pieces = futures::stream::iter(0..1_000).map(move |_| {
+            count.fetch_add(64 << 10, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(Bytes::from(vec![b'1'; 64 << 10]))
+        });
+        let start = futures::stream::iter([Ok(Bytes::from(start))]);
+        let body = Body::from_stream(start.chain(pieces));
+        let (status, answer) = lake.ask(post("/ingest?name=d", Some("multipart/form-data; boundary=x"), body)).await;
+        assert_eq!(status, 400, "{name}: {answer}");
+        assert!(detail(&answer).contains("no boundary"), "{name}: {answer}");
+        let taken = taken.load(Ordering::Relaxed);
+        assert!(taken <= 2 << 20, "{name}: {taken} bytes were taken");
+    }
 }
 
 #[tokio::test]

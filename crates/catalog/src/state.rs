@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use lakehouse_types::catalog::Manifest;
+use lakehouse_types::{catalog::Manifest, unescape_segment};
 
 use crate::record::{Record, WriteId};
 
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub tag: String,
     /// The datasets, sorted by name.
     pub datasets: Vec<Arc<Manifest>>,
+    /// Those whose newest version can't be read, by their folded names, sorted.
+    pub damaged: Vec<String>,
 }
 
 /// A manifest that can't be read.
@@ -56,6 +58,10 @@ impl Entry {
     /// A version that can't be understood.
     pub(crate) const fn damaged(version: u64, etag: String, reason: String) -> Self {
         Self { version, etag, heritage: Vec::new(), state: EntryState::Damaged { reason } }
+    }
+
+    pub(crate) const fn is_damaged(&self) -> bool {
+        matches!(self.state, EntryState::Damaged { .. })
     }
 
     pub(crate) fn manifest(&self) -> Option<&Arc<Manifest>> {
@@ -104,7 +110,7 @@ impl State {
     pub(crate) fn counts(&self) -> (usize, usize) {
         self.read(|inner| {
             let of = |test: fn(&Entry) -> bool| inner.entries.values().filter(|entry| test(entry)).count();
-            (of(|entry| entry.manifest().is_some()), of(|entry| matches!(entry.state, EntryState::Damaged { .. })))
+            (of(|entry| entry.manifest().is_some()), of(Entry::is_damaged))
         })
     }
 
@@ -129,7 +135,10 @@ impl State {
     /// Sets or removes one entry; true where that changed what readers see.
     pub(crate) fn set(&self, segment: &str, entry: Option<Entry>) -> bool {
         self.write(|inner| {
-            let visible = |entry: Option<&Entry>| entry.and_then(Entry::manifest).cloned();
+            // One that is deleted looks like one that never was.
+            let visible = |entry: Option<&Entry>| {
+                entry.map(|entry| (entry.manifest().cloned(), entry.is_damaged())).unwrap_or_default()
+            };
             let after = visible(entry.as_ref());
             let before = visible(inner.entries.get(segment));
             match entry {
@@ -155,7 +164,10 @@ impl State {
             let made = inner.snapshot.get_or_insert_with(|| {
                 let mut datasets: Vec<_> = inner.entries.values().filter_map(Entry::manifest).cloned().collect();
                 datasets.sort_by(|a, b| a.name.cmp(&b.name));
-                Arc::new(Snapshot { tag: format!("{boot}-{revision}"), datasets })
+                let damaged = inner.entries.iter().filter(|(_, entry)| entry.is_damaged());
+                let damaged = damaged.map(|(segment, _)| unescape_segment(segment).unwrap_or_else(|| segment.clone()));
+                let damaged = damaged.collect();
+                Arc::new(Snapshot { tag: format!("{boot}-{revision}"), datasets, damaged })
             });
             Arc::clone(made)
         })

@@ -33,6 +33,12 @@ pub enum Error {
     /// The catalog.
     #[error("catalog: {0}")]
     Catalog(Box<dyn ServiceError>),
+    /// The store or the catalog, after the catalog was asked to register the file: it may have.
+    #[error("{0}")]
+    Unconfirmed(Box<Error>),
+    /// The catalog can't read these datasets, so nobody knows which files they name.
+    #[error("the catalog can't read {}: nothing is removed while that is so", .0.join(", "))]
+    Damaged(Vec<String>),
     /// The local disk, or a bug.
     #[error("{action}: {source}")]
     Internal {
@@ -47,6 +53,20 @@ impl Error {
     /// Wraps a cause with what was being done.
     pub fn internal(action: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal { action, source: source.into() }
+    }
+
+    /// What an error after the registration began means.
+    pub(crate) fn unconfirmed(self) -> Self {
+        Self::Unconfirmed(Box::new(self))
+    }
+
+    /// An error of the registration itself. A refusal is final; anything else may have been carried
+    /// out all the same.
+    pub(crate) fn of_registration(error: Box<dyn ServiceError>) -> Self {
+        match error.kind() {
+            ErrorKind::Conflict | ErrorKind::InvalidInput | ErrorKind::TooLarge => Self::Catalog(error),
+            _ => Self::Catalog(error).unconfirmed(),
+        }
     }
 
     /// For `map_err`: wraps a cause with what was being done.
@@ -75,25 +95,31 @@ impl ServiceError for Error {
                 kind @ (ErrorKind::Conflict | ErrorKind::InvalidInput | ErrorKind::TooLarge) => kind,
                 kind => upstream(kind),
             },
-            Self::Internal { .. } => ErrorKind::Internal,
+            Self::Unconfirmed(error) => error.kind(),
+            Self::Damaged(_) | Self::Internal { .. } => ErrorKind::Internal,
         }
     }
 
     fn detail(&self) -> String {
         match self {
             Self::Store(_) => match self.kind() {
-                ErrorKind::Unavailable => "the object store is not available; nothing has changed".to_owned(),
-                _ => "the object store failed; nothing has changed".to_owned(),
+                ErrorKind::Unavailable => format!("the object store is not available{UNCHANGED}"),
+                _ => format!("the object store failed{UNCHANGED}"),
             },
             Self::Catalog(error) => match self.kind() {
-                ErrorKind::Unavailable => "the catalog is not available; nothing has changed".to_owned(),
-                ErrorKind::BadGateway => "the catalog failed; nothing has changed".to_owned(),
+                ErrorKind::Unavailable => format!("the catalog is not available{UNCHANGED}"),
+                ErrorKind::BadGateway => format!("the catalog failed{UNCHANGED}"),
                 // Only drift names columns.
                 ErrorKind::Conflict if error.extensions().contains_key("columns") => {
                     format!("{}; `types=` declares what a column is, or use another name", error.detail())
                 }
                 _ => error.detail(),
             },
+            Self::Unconfirmed(error) => {
+                let cause = error.detail();
+                let cause = cause.strip_suffix(UNCHANGED).unwrap_or(&cause);
+                format!("{cause}; the file may have been taken all the same: sending it again is safe")
+            }
             Self::Internal { .. } => "an internal error; the log has it under this request id".to_owned(),
             other => other.to_string(),
         }
@@ -105,6 +131,7 @@ impl ServiceError for Error {
             Self::Store(error) if self.kind() == ErrorKind::Unavailable => Some(wait(error.retry_after())),
             Self::Catalog(error) if self.kind() == ErrorKind::Unavailable => Some(wait(error.retry_after())),
             Self::Cancelled => Some(DEFAULT_WAIT),
+            Self::Unconfirmed(error) => error.retry_after(),
             _ => None,
         }
     }
@@ -121,6 +148,9 @@ impl ServiceError for Error {
         members
     }
 }
+
+/// How the words of an error end before anything was committed.
+const UNCHANGED: &str = "; nothing has changed";
 
 /// How long a caller waits where an upstream doesn't say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);

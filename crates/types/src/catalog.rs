@@ -101,4 +101,8 @@ pub struct RegisterResponse {
 pub struct ListResponse {
     /// One entry a dataset.
     pub datasets: Vec<Manifest>,
+    /// Datasets whose newest version can't be read, by their names in lower case. They have no entry
+    /// above, and which files they name is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
 }

@@ -68,11 +68,20 @@ async fn a_damaged_manifest_is_named_and_the_rest_serves() {
     let report = service.get("/readyz").await.json();
     assert_eq!((&report["status"], &report["degraded"][0]["what"]), (&json!("degraded"), &json!("dataset torn")));
     assert_eq!(service.get("/catalog/manifest/torn").await.status, 500);
-    assert_eq!(service.get("/catalog/list").await.json()["datasets"].as_array().unwrap().len(), 1);
+    for path in ["/catalog/list", "/catalog/list?full=true"] {
+        let list = service.get(path).await.json();
+        assert_eq!(list["datasets"].as_array().unwrap().len(), 1);
+        // Who decides by what no dataset names must know that one can't tell.
+        assert_eq!(list["damaged"], json!(["torn"]));
+    }
+    let tag = service.get("/catalog/list").await.headers["etag"].clone();
     let metrics = service.get("/metrics").await.text;
     assert!(metrics.contains("lakehouse_catalog_damaged_datasets 1"), "{metrics}");
     assert!(metrics.contains("lakehouse_catalog_datasets 1"), "{metrics}");
     assert!(metrics.contains("lakehouse_catalog_commits_total 1"), "{metrics}");
     assert_eq!(service.call("DELETE", "/catalog/manifest/torn").await.status, 204);
     service.until("it is well again", "/readyz", |answer| answer.json()["status"] == "ready").await;
+    let healed = service.get("/catalog/list").await;
+    assert!(healed.json().get("damaged").is_none());
+    assert_ne!(healed.headers["etag"], tag);
 }

@@ -64,7 +64,7 @@ async fn list(State(stub): State<Arc<Stub>>, headers: HeaderMap) -> Response {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
     stub.full.fetch_add(1, Ordering::SeqCst);
-    ([(header::ETAG, tag)], axum::Json(ListResponse { datasets })).into_response()
+    ([(header::ETAG, tag)], axum::Json(ListResponse { datasets, ..ListResponse::default() })).into_response()
 }
 
 async fn object(State(stub): State<Arc<Stub>>, Path(key): Path<String>) -> Response {

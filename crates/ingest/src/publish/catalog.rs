@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use lakehouse_types::{
     Name, ServiceError,
-    catalog::{Manifest, RegisterRequest, RegisterResponse},
+    catalog::{ListResponse, Manifest, RegisterRequest, RegisterResponse},
 };
 
 /// An error of the catalog, as it speaks for itself.
@@ -22,9 +22,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// The catalog's; a `Conflict` where schema or name don't go with what is there.
     async fn register(&self, request: RegisterRequest) -> Result<RegisterResponse, CatalogError>;
 
-    /// Every dataset, whole.
+    /// Every dataset.
     ///
     /// # Errors
     /// The catalog's.
-    async fn manifests(&self) -> Result<Vec<Manifest>, CatalogError>;
+    async fn list(&self) -> Result<ListResponse, CatalogError>;
 }

@@ -119,7 +119,8 @@ impl Ingestor {
     /// future cancels all; from then on the ingest goes on to its end without whoever waits for it.
     ///
     /// # Errors
-    /// What is wrong with the file, or with the store or the catalog. Then the dataset is as it was.
+    /// What is wrong with the file, or with the store or the catalog. Then the dataset is as it was, but
+    /// for [`Error::Unconfirmed`].
     pub async fn ingest(self: &Arc<Self>, request: IngestRequest, upload: Spooled) -> Result<IngestResponse, Error> {
         let fingerprint = upload.fingerprint.clone();
         let key = object_key(&request.name, &fingerprint)?;
@@ -161,11 +162,11 @@ impl Ingestor {
             objects: vec![object.clone()],
             mode: request.mode,
         };
-        let registered = self.catalog.register(registration).await.map_err(Error::Catalog)?;
+        let registered = self.catalog.register(registration).await.map_err(Error::of_registration)?;
         // Were there versions in between, one of them may have been without the object, and a sweep
         // may have seen that one.
         let unbroken = registered.existing || registered.manifest.version == manifest.version + 1;
-        if !unbroken || !self.is_stored(key).await? {
+        if !unbroken || !self.is_stored(key).await.map_err(Error::unconfirmed)? {
             return Ok(None);
         }
         let report = self.report_of(key).await;
@@ -233,14 +234,14 @@ impl Ingestor {
         let registered = match self.catalog.register(registration).await {
             Ok(registered) => registered,
             Err(error) => {
-                // A refusal is final. Anything else may have been carried out all the same.
-                if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::InvalidInput | ErrorKind::TooLarge) {
+                let error = Error::of_registration(error);
+                if matches!(error, Error::Catalog(_)) {
                     self.discard(&ready.key).await;
                 }
-                return Err(Error::Catalog(error));
+                return Err(error);
             }
         };
-        self.ensure_stored(ready).await?;
+        self.ensure_stored(ready).await.map_err(Error::unconfirmed)?;
         let existing = registered.existing;
         Ok(answer(&ready.request.name, object, registered, existing, ready.converted.report.clone()))
     }

@@ -25,11 +25,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use lakehouse_types::{Name, ObjectKey, catalog::Manifest, store::ObjectEntry, unescape_segment};
+use lakehouse_types::{Name, ObjectKey, store::ObjectEntry, unescape_segment};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Ingestor, marker::MAX_HOLD};
+use super::{Catalog, Ingestor, marker::MAX_HOLD};
 use crate::Error;
 
 /// What all keys of dataset files begin with.
@@ -69,13 +69,19 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(manifests: Vec<Manifest>) -> Self {
+    /// What the catalog says now. Any file may belong to a dataset that it can't read, also one under
+    /// another dataset's name, so then there are no facts at all.
+    async fn of(catalog: &dyn Catalog) -> Result<Self, Error> {
+        let list = catalog.list().await.map_err(Error::Catalog)?;
+        if !list.damaged.is_empty() {
+            return Err(Error::Damaged(list.damaged));
+        }
         let mut facts = Self { named: HashSet::new(), changed: HashMap::new() };
-        for manifest in manifests {
+        for manifest in list.datasets {
             facts.changed.insert(manifest.name, time_of(manifest.updated_ms));
             facts.named.extend(manifest.objects.into_iter().map(|object| object.key));
         }
-        facts
+        Ok(facts)
     }
 }
 
@@ -96,8 +102,8 @@ impl Ingestor {
     /// Removes orphans that are older than the grace period.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another instance sweeps; or the store's or the catalog's, before which
-    /// nothing or only orphans were removed.
+    /// [`Error::Busy`] while another instance sweeps; [`Error::Damaged`], and nothing is removed; or the
+    /// store's or the catalog's, before which nothing or only orphans were removed.
     pub async fn sweep(&self) -> Result<SweepReport, Error> {
         let mut memory = self.sweeper.lock().await;
         let hold = self.markers.acquire().await?.ok_or_else(|| Error::Busy {
@@ -105,7 +111,13 @@ impl Ingestor {
             retry_after: Duration::from_secs(5),
         })?;
         let now = self.markers.store_time().await?;
-        let facts = Facts::of(self.catalog.manifests().await.map_err(Error::Catalog)?);
+        let facts = match Facts::of(&*self.catalog).await {
+            Ok(facts) => facts,
+            Err(error) => {
+                self.markers.release(hold).await?;
+                return Err(error);
+            }
+        };
         let mut report = SweepReport::default();
         let old = self.old_orphans(&facts, &mut memory, now, &mut report).await?;
         memory.named = facts.named;
@@ -125,7 +137,8 @@ impl Ingestor {
     /// somebody else has use for it. What fails here is left to the next sweep.
     pub(super) async fn discard(&self, key: &ObjectKey) {
         let result = async {
-            let _memory = self.sweeper.lock().await;
+            // A sweep under way is not waited for, by a caller who is to hear of a refusal.
+            let Ok(_memory) = self.sweeper.try_lock() else { return Ok(()) };
             let Some(hold) = self.markers.acquire().await? else { return Ok(()) };
             let size = match self.store.head(key).await {
                 Ok(meta) => meta.size,
@@ -185,7 +198,7 @@ impl Ingestor {
     /// Announces a batch, looks at the catalog again, and removes what nobody names. `None` where
     /// the right to sweep was lost or time ran out: the rest is left to the next sweep. `own` tells
     /// that the caller is itself the ingest that holds the keys.
-    async fn remove(
+    pub(super) async fn remove(
         &self,
         hold: super::marker::Hold,
         batch: &[(ObjectKey, u64)],
@@ -195,13 +208,38 @@ impl Ingestor {
         let keys: Vec<ObjectKey> = batch.iter().map(|(key, _)| key.clone()).collect();
         let announced = Instant::now();
         let Some(hold) = self.markers.announce(hold, &keys).await? else { return Ok(None) };
-        let facts = Facts::of(self.catalog.manifests().await.map_err(Error::Catalog)?);
+        match self.remove_announced(batch, announced, own, report).await {
+            Ok(true) => Ok(Some(hold)),
+            Ok(false) => {
+                tracing::warn!("a sweep ran out of time; the rest is left to the next one");
+                Ok(None)
+            }
+            Err(error) => {
+                // Ingests wait for keys that are announced, and no removal of these is under way.
+                if let Err(error) = self.markers.release(hold).await {
+                    tracing::warn!(%error, "take back the announcement of a sweep that failed");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// False where time ran out.
+    async fn remove_announced(
+        &self,
+        batch: &[(ObjectKey, u64)],
+        announced: Instant,
+        own: bool,
+        report: &mut SweepReport,
+    ) -> Result<bool, Error> {
+        let facts = Facts::of(&*self.catalog).await?;
+        // The announcement has just been written.
+        let now = self.markers.store_time().await?;
         for (key, size) in batch {
             if announced.elapsed() >= MAX_HOLD {
-                tracing::warn!("a sweep ran out of time; the rest is left to the next one");
-                return Ok(None);
+                return Ok(false);
             }
-            if facts.named.contains(key) || (!own && self.turns.is_taken(key)) {
+            if facts.named.contains(key) || (!own && (self.turns.is_taken(key) || self.is_young(key, now).await?)) {
                 report.kept += 1;
                 continue;
             }
@@ -210,7 +248,17 @@ impl Ingestor {
             report.removed += 1;
             report.bytes += size;
         }
-        Ok(Some(hold))
+        Ok(true)
+    }
+
+    /// Has somebody written it anew since it was listed? An ingest through another catalogd, which this
+    /// one's lags behind, may have done so and looked for announcements before this one was made.
+    async fn is_young(&self, key: &ObjectKey, now: SystemTime) -> Result<bool, Error> {
+        match self.store.head(key).await {
+            Ok(meta) => Ok(now.duration_since(meta.modified).unwrap_or_default() < self.options.sweep_grace),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

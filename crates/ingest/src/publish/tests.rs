@@ -15,7 +15,7 @@ use lakehouse_objstore::{
 };
 use lakehouse_types::{
     ErrorKind, Name, ObjectKey, ServiceError,
-    catalog::{Manifest, Mode, RegisterRequest, RegisterResponse},
+    catalog::{ListResponse, Manifest, Mode, RegisterRequest, RegisterResponse},
     ingest::IngestResponse,
     store::ListPage,
 };
@@ -24,11 +24,29 @@ use super::*;
 use crate::{Error, Limits, Options, SpoolDir};
 
 /// A catalog in memory that does what the contract says.
-#[derive(Default)]
 struct FakeCatalog {
     manifests: Mutex<HashMap<Name, Manifest>>,
+    /// Those that it can't read.
+    damaged: Mutex<Vec<Name>>,
     down: AtomicBool,
+    /// Registers, and then does not say so.
+    loses_answers: AtomicBool,
+    /// Lists that it gives before it fails.
+    fails_after: AtomicUsize,
     registrations: AtomicUsize,
+}
+
+impl Default for FakeCatalog {
+    fn default() -> Self {
+        Self {
+            manifests: Mutex::default(),
+            damaged: Mutex::default(),
+            down: AtomicBool::default(),
+            loses_answers: AtomicBool::default(),
+            fails_after: AtomicUsize::new(usize::MAX),
+            registrations: AtomicUsize::default(),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -98,13 +116,26 @@ impl Catalog for FakeCatalog {
             updated_ms: 0,
         };
         manifests.insert(request.name, manifest.clone());
+        if self.loses_answers.load(Ordering::SeqCst) {
+            return Err(Box::new(Refusal(ErrorKind::Unavailable, "gone")));
+        }
         Ok(RegisterResponse { existing: false, manifest })
     }
 
-    async fn manifests(&self) -> Result<Vec<Manifest>, CatalogError> {
+    async fn list(&self) -> Result<ListResponse, CatalogError> {
         tokio::task::yield_now().await;
         self.check()?;
-        Ok(self.manifests.lock().unwrap().values().cloned().collect())
+        if self.fails_after.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Err(Box::new(Refusal(ErrorKind::Unavailable, "down")));
+        }
+        let (mut datasets, mut damaged) = (Vec::new(), Vec::new());
+        for manifest in self.manifests.lock().unwrap().values().cloned() {
+            match self.damaged.lock().unwrap().contains(&manifest.name) {
+                true => damaged.push(manifest.name.folded()),
+                false => datasets.push(manifest),
+            }
+        }
+        Ok(ListResponse { datasets, damaged })
     }
 }
 
@@ -114,7 +145,7 @@ struct Shaky {
     inner: Memory,
     down: AtomicBool,
     puts: AtomicUsize,
-    /// Milliseconds by which objects look older in listings than they are.
+    /// Milliseconds by which objects look older than they are.
     aged: AtomicI64,
 }
 
@@ -154,7 +185,11 @@ impl ObjectStore for Shaky {
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, StoreError> {
         self.step().await?;
-        self.inner.head(key).await
+        let mut meta = self.inner.head(key).await?;
+        if key.as_str().starts_with(sweep::PREFIX) {
+            meta.modified -= Duration::from_millis(self.aged.load(Ordering::SeqCst).try_into().unwrap());
+        }
+        Ok(meta)
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
@@ -308,6 +343,64 @@ async fn a_sweep_takes_orphans_past_their_grace_and_nothing_else() {
     assert_eq!(patient.sweep().await.unwrap(), SweepReport { removed: 0, kept: 2, bytes: 0 });
     assert_eq!(prompt.sweep().await.unwrap(), SweepReport { removed: 2, kept: 0, bytes: 8 });
     assert_eq!(world.store.keys().await, [live.key.to_string(), foreign.to_string()]);
+}
+
+#[tokio::test]
+async fn a_sweep_removes_nothing_while_the_catalog_can_not_read_a_dataset() {
+    let mut world = World::new();
+    let ingestor = world.ingestor(Duration::ZERO);
+    let live = ingest(&ingestor, "d", &table(1), Mode::Replace).await.unwrap();
+    let orphan = plant(&world, "e", "a").await;
+    world.catalog.damaged.lock().unwrap().push(Name::new("d").unwrap());
+    let error = ingestor.sweep().await.unwrap_err();
+    assert!(matches!(&error, Error::Damaged(names) if *names == ["d"]), "{error}");
+    assert_eq!(world.store.keys().await, [live.key.to_string(), orphan.to_string()]);
+    world.catalog.damaged.lock().unwrap().clear();
+    assert_eq!(ingestor.sweep().await.unwrap().removed, 1);
+    assert_eq!(world.store.keys().await, [live.key.to_string()]);
+}
+
+#[tokio::test]
+async fn a_sweep_that_fails_takes_its_announcement_back() {
+    let mut world = World::new();
+    let ingestor = world.ingestor(Duration::ZERO);
+    let orphan = plant(&world, "d", "a").await;
+    world.catalog.fails_after.store(1, Ordering::SeqCst);
+    assert!(ingestor.sweep().await.is_err());
+    // Nobody waits for it.
+    tokio::time::timeout(Duration::from_secs(20), ingestor.markers.wait_for(&orphan)).await.unwrap().unwrap();
+    world.catalog.fails_after.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(ingestor.sweep().await.unwrap().removed, 1);
+}
+
+#[tokio::test]
+async fn what_was_written_anew_since_it_was_listed_stays() {
+    let mut world = World::new();
+    let ingestor = world.ingestor(LONG);
+    let orphan = plant(&world, "d", "a").await;
+    let hold = ingestor.markers.acquire().await.unwrap().unwrap();
+    let mut report = SweepReport::default();
+    let hold = ingestor.remove(hold, &[(orphan.clone(), 4)], false, &mut report).await.unwrap().unwrap();
+    assert_eq!(report, SweepReport { removed: 0, kept: 1, bytes: 0 });
+    world.store.aged.store(86_400_000, Ordering::SeqCst);
+    ingestor.remove(hold, &[(orphan, 4)], false, &mut report).await.unwrap().unwrap();
+    assert_eq!(report.removed, 1);
+}
+
+#[tokio::test]
+async fn an_error_after_the_registration_does_not_say_that_nothing_has_changed() {
+    let mut world = World::new();
+    let ingestor = world.ingestor(LONG);
+    world.catalog.loses_answers.store(true, Ordering::SeqCst);
+    let error = ingest(&ingestor, "d", &table(1), Mode::Replace).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.retry_after().is_some());
+    assert_eq!(
+        error.detail(),
+        "the catalog is not available; the file may have been taken all the same: sending it again is safe"
+    );
+    world.catalog.loses_answers.store(false, Ordering::SeqCst);
+    assert!(ingest(&ingestor, "d", &table(1), Mode::Replace).await.unwrap().existing);
 }
 
 #[tokio::test(start_paused = true)]
