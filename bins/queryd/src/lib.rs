@@ -50,7 +50,9 @@ fn report(app: &App, confinement: Confinement) {
     let (text, warning) = match confinement {
         Confinement::Full => ("full", None),
         Confinement::Partial => ("partial", Some("this kernel's Landlock knows only some of the rules")),
-        Confinement::LimitsOnly => ("limits only", Some("this kernel has no Landlock")),
+        Confinement::LimitsOnly => {
+            ("limits only", Some("this kernel has no Landlock, or a filter of system calls holds it back"))
+        }
         Confinement::None => ("none", Some("queryd.worker_processes is false")),
     };
     app.health_detail("sandbox", text);

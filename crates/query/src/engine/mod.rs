@@ -4,10 +4,13 @@ mod answer;
 mod inspections;
 mod relay;
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, ops::Range, sync::Arc, time::Duration};
 
 use lakehouse_objstore::ObjectStore;
-use lakehouse_types::{ErrorKind, ServiceError as _, catalog::DataObject};
+use lakehouse_types::{
+    ErrorKind, ServiceError as _,
+    catalog::{DataObject, Manifest},
+};
 use tokio::time::Instant;
 
 pub use self::answer::Answer;
@@ -185,7 +188,7 @@ impl Engine {
         let (sql, tables, pins) = prepared.unwrap_or(Err(Stop::from(self.timed_out())))?;
         let max_bytes = self.options.max_result_bytes;
         lease.worker()?.run(|id| Run { id, sql, tables, format, max_bytes }).await?;
-        Rows::begin(Relay { lease, pins, deadline, options: Arc::clone(&self.options) }).await
+        Rows::begin(Relay { lease, pins, deadline, options: Arc::clone(&self.options), waited: Duration::ZERO }).await
     }
 
     /// Judges the statement, and brings what it reads into the cache.
@@ -218,25 +221,29 @@ impl Engine {
     /// The files of the datasets that a statement names.
     async fn fetch(&self, names: &[String], snapshot: &Snapshot) -> Result<(Vec<Table>, Vec<Pin>), Stop> {
         let mut objects: Vec<DataObject> = Vec::new();
-        let mut spans = Vec::with_capacity(names.len());
+        let mut spans: Vec<(&String, &Arc<Manifest>, Range<usize>)> = Vec::with_capacity(names.len());
         for name in names {
             let dataset = snapshot
                 .get(name)
                 .ok_or_else(|| Error::UnknownDataset { name: name.clone(), similar: snapshot.similar(name) })?;
             // Two spellings of one name are two tables over the same files.
-            let from = objects.iter().position(|object| dataset.objects.first() == Some(object));
-            let from = from.unwrap_or_else(|| {
-                objects.extend_from_slice(&dataset.objects);
-                objects.len() - dataset.objects.len()
-            });
-            spans.push((name, from..from + dataset.objects.len()));
+            let known = spans.iter().find(|(_, known, _)| Arc::ptr_eq(known, dataset));
+            let span = known.map_or_else(
+                || {
+                    let from = objects.len();
+                    objects.extend_from_slice(&dataset.objects);
+                    from..objects.len()
+                },
+                |(.., span)| span.clone(),
+            );
+            spans.push((name, dataset, span));
         }
         let pins = self.cache.pin(&objects).await.map_err(|error| {
             // The dataset may have been replaced, and its old file swept, after the snapshot.
             let retry = matches!(error, Error::BadFile { .. });
             Stop { error, retry }
         })?;
-        let table = |(name, span): (&String, std::ops::Range<usize>)| Table {
+        let table = |(name, _, span): (&String, &Arc<Manifest>, Range<usize>)| Table {
             name: name.clone(),
             files: pins[span].iter().map(Pin::relative_path).collect(),
         };

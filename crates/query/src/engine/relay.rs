@@ -14,6 +14,9 @@ use crate::{
 /// statement that listens: DuckDB looks for interrupts after each 2,048 rows.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How many times as long as a query may last its reader may take in all.
+const PATIENCE: u32 = 10;
+
 /// Why there is no answer, and whether another try may give one.
 #[derive(Debug)]
 pub(super) struct Stop {
@@ -46,6 +49,8 @@ pub(super) struct Relay {
     pub(super) pins: Vec<Pin>,
     pub(super) deadline: Instant,
     pub(super) options: Arc<Options>,
+    /// How long the reader has been waited for in all.
+    pub(super) waited: Duration,
 }
 
 impl Relay {
@@ -87,10 +92,13 @@ impl Relay {
     }
 
     /// Hands a piece on. The time that the reader takes is not the query's; but one that takes
-    /// nothing for as long as a whole query may last holds a place for nothing.
+    /// nothing for as long as a whole query may last, or little for ten times as long, holds a place
+    /// that others wait for.
     async fn pass_on(&mut self, piece: Bytes, to: &mpsc::Sender<Result<Item, Stop>>) -> Result<(), Stop> {
         let began = Instant::now();
-        let sent = tokio::time::timeout(self.options.timeout, to.send(Ok(Item::Piece(piece)))).await;
+        let patience = (PATIENCE * self.options.timeout).saturating_sub(self.waited).min(self.options.timeout);
+        let sent = tokio::time::timeout(patience, to.send(Ok(Item::Piece(piece)))).await;
+        self.waited += began.elapsed();
         self.deadline += began.elapsed();
         if matches!(sent, Ok(Ok(()))) {
             return Ok(());
@@ -103,6 +111,12 @@ impl Relay {
         // After these, DuckDB's instance is in a state that nobody has tested.
         if matches!(failure.kind, FailureKind::Memory | FailureKind::Internal) {
             self.lease.retire();
+        }
+        if failure.kind == FailureKind::Interrupted {
+            // By nobody here. One thread of the statement has failed and stopped the others, and DuckDB
+            // now and then tells of their end and not of its cause.
+            let error = Error::Internal(format!("a statement ended without a reason: {failure}"));
+            return Stop { error, retry: true };
         }
         let retry = failure.kind == FailureKind::Io || failure.message.contains(".parquet");
         if retry {

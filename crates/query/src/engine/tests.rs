@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{FakeLake, options};
+use crate::testing::{FakeLake, options, parquet};
 
 #[derive(Default)]
 struct Outcomes(Mutex<Vec<Outcome>>);
@@ -179,6 +179,27 @@ async fn sql_errors_are_duckdb_s_own_and_say_nothing_of_this_machine() {
         assert_eq!(fixture.error(sql).await.detail(), "the statement is empty", "{sql:?}");
     }
     assert!(fixture.outcomes().iter().all(|outcome| *outcome == Outcome::Refused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datasets_may_share_files() {
+    let fixture = Fixture::new(|_| {}).await;
+    let [jan, mar] = [1, 3].map(|month| parquet(&format!("SELECT {month} AS id")));
+    let february = parquet("SELECT 2 AS id");
+    fixture.lake.put_files("jan", std::slice::from_ref(&jan));
+    fixture.lake.put_files("mar", std::slice::from_ref(&mar));
+    fixture.lake.put_files("year", &[jan, february, mar]);
+    // By their content alone: what is registered may name any key.
+    {
+        let mut manifests = fixture.lake.manifests.lock();
+        let objects = manifests.iter().flat_map(|manifest| manifest.objects.clone()).collect::<Vec<_>>();
+        let year = manifests.iter_mut().find(|manifest| manifest.name.as_str() == "year").unwrap();
+        (year.objects[0], year.objects[2]) = (objects[0].clone(), objects[1].clone());
+    }
+    for from in ["jan, year", "year, jan", "jan, mar, year", "jan, year, JAN AS again"] {
+        let rows = fixture.rows(&format!("SELECT DISTINCT year.id FROM {from} ORDER BY 1")).await;
+        assert_eq!(rows, json!([[1], [2], [3]]), "{from}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,8 @@ const CGROUP: [&str; 2] = ["/proc/self/cgroup", "/sys/fs/cgroup"];
 /// Locks the calling process in. To be called while it has one thread.
 ///
 /// # Errors
-/// What could not be done, in one line; a kernel without Landlock is none.
+/// What could not be done, in one line; no Landlock is none, be it the kernel that has none or a
+/// filter of system calls that holds it back.
 pub(super) fn apply(setup: &Setup) -> Result<Confinement, String> {
     // Paths in statements and plans are relative to this, so that none of them says where the
     // cache lies.
@@ -112,7 +113,7 @@ mod tests {
         let locked_in = std::thread::spawn(move || {
             let confinement = landlock(&cache, &spill).unwrap();
             if confinement == Confinement::LimitsOnly {
-                eprintln!("SKIPPED: this kernel has no Landlock");
+                eprintln!("SKIPPED: no Landlock: this kernel has none, or a filter of system calls holds it back");
                 return;
             }
             assert_eq!(fs::read_to_string(cache.join("file")).unwrap(), "content");

@@ -114,7 +114,7 @@ pub enum Confinement {
     Full,
     /// Some of it: an older kernel.
     Partial,
-    /// Limits of memory only: the kernel has no Landlock.
+    /// Limits of memory only: the kernel has no Landlock, or a filter of system calls holds it back.
     LimitsOnly,
     /// Not at all: it is a thread.
     None,
