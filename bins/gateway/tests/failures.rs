@@ -206,6 +206,38 @@ async fn a_service_that_restarted_is_found_again_whatever_the_method() {
 }
 
 #[tokio::test]
+async fn a_body_that_waits_for_a_word_survives_a_service_that_restarted() {
+    let idle = Arc::new(Notify::new());
+    let (closed, mut closing) = tokio::sync::mpsc::channel(1);
+    let close = Arc::clone(&idle);
+    let service = wire(move |number, mut stream| {
+        let (close, closed) = (Arc::clone(&close), closed.clone());
+        async move {
+            read_until(&mut stream, "\r\n\r\n").await;
+            if number == 0 {
+                stream.write_all(OK).await.unwrap();
+                close.notified().await;
+                drop(stream);
+                closed.send(()).await.unwrap();
+            } else {
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+                read_until(&mut stream, "the body").await;
+                stream.write_all(OK).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let gateway = Gateway::start(service, |_| {}).await;
+    assert_eq!(gateway.ask(get("/v1/storage/objects/a")).await.2, "ok");
+    idle.notify_one();
+    soon(closing.recv()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut upload = request(Method::PUT, "/v1/storage/objects/a", "the body");
+    upload.headers_mut().insert("expect", "100-continue".parse().unwrap());
+    assert_eq!(soon(gateway.ask(upload)).await.2, "ok");
+}
+
+#[tokio::test]
 async fn metrics_count_what_happened() {
     let (service, _) = flaky(1).await;
     let gateway = Gateway::start(service, |_| {}).await;

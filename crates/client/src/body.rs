@@ -25,6 +25,9 @@ struct State {
     /// What the caller announced.
     size: Option<u64>,
     sent: u64,
+    /// The piece that completes the announced size, until the source has shown that nothing follows:
+    /// the connection asks for no more once it has sent so much.
+    last: Option<Bytes>,
     begun: bool,
     ended: bool,
     /// True while the caller has no further piece: that is no fault of the service.
@@ -40,6 +43,7 @@ impl Upload {
             source,
             size,
             sent: 0,
+            last: None,
             begun: false,
             ended: false,
             starved: false,
@@ -108,11 +112,22 @@ impl Stream for Pieces {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.begun = true;
-        state.starved = true;
-        let piece = ready!(state.source.poll_next_unpin(cx));
-        state.starved = false;
-        state.moved = Instant::now();
-        Poll::Ready(state.account(piece))
+        while !state.ended {
+            state.starved = true;
+            let piece = ready!(state.source.poll_next_unpin(cx));
+            state.starved = false;
+            state.moved = Instant::now();
+            if let Some(Ok(empty)) = &piece
+                && empty.is_empty()
+            {
+                continue;
+            }
+            match state.account(piece) {
+                Some(Ok(piece)) if !state.ended && state.size == Some(state.sent) => state.last = Some(piece),
+                other => return Poll::Ready(other),
+            }
+        }
+        Poll::Ready(None)
     }
 }
 
@@ -129,7 +144,7 @@ impl State {
             }
             None if self.size.is_none() || self.sent == size => {
                 self.ended = true;
-                return None;
+                return self.last.take().map(Ok);
             }
             Some(Ok(_)) => wrong("more"),
             None => wrong("fewer"),
@@ -176,6 +191,24 @@ mod tests {
             assert_eq!(upload.take_failure().is_none(), whole, "{size:?}");
             assert!(upload.begun());
         }
+    }
+
+    #[tokio::test]
+    async fn the_piece_that_completes_the_size_ends_the_body() {
+        let upload = Upload::new(source(vec![Ok("ab"), Ok(""), Ok("cd"), Ok("")]), Some(4));
+        let mut pieces = Pieces(Arc::clone(&upload.0));
+        for piece in ["ab", "cd"] {
+            assert!(!upload.lock().ended);
+            assert_eq!(pieces.next().await.unwrap().unwrap(), piece);
+        }
+        // A connection that has sent what was announced does not come back for the end.
+        assert!(upload.lock().ended);
+        assert!(pieces.next().await.is_none());
+        // Nor for a surplus: it must show before the last piece is handed out.
+        let upload = Upload::new(source(vec![Ok("ab"), Ok("cd"), Ok("e")]), Some(4));
+        let mut pieces = Pieces(Arc::clone(&upload.0));
+        assert_eq!(pieces.next().await.unwrap().unwrap(), "ab");
+        assert!(pieces.next().await.unwrap().is_err());
     }
 
     #[tokio::test]

@@ -92,11 +92,12 @@ impl Connection {
             deadline.poll(cx).map(|()| None)
         })
         .await;
-        if let Some(upload) = &upload {
-            upload.answered();
-        }
         match result {
-            Some(Ok(answer)) => Ok(answer),
+            Some(Ok(answer)) => {
+                // Only now: a request that got nowhere is sent again, with its body.
+                upload.inspect(|upload| upload.answered());
+                Ok(answer)
+            }
             Some(Err(error)) => Err(failure(error, upload.as_deref(), service)),
             None => {
                 Err(Failure { unsent: None, connection_broke: false, error: Error::Slow { service, after: limit } })
