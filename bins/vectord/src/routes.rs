@@ -2,10 +2,12 @@ use std::time::Instant;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{self, Next},
+    response::Response,
     routing::{get, post},
 };
-use http::StatusCode;
+use http::{StatusCode, header};
 use lakehouse_common::{
     ApiError,
     extract::{Json, Path},
@@ -32,13 +34,30 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/vectors/index", get(list).post(create))
         .route("/vectors/index/{name}", get(info).delete(remove))
-        .route("/vectors/index/{name}/add", post(add).layer(DefaultBodyLimit::max(state.max_body_bytes)))
+        .route(
+            "/vectors/index/{name}/add",
+            post(add)
+                .layer(DefaultBodyLimit::max(state.max_body_bytes))
+                .layer(middleware::from_fn_with_state(state.clone(), while_there_is_room)),
+        )
         .route("/vectors/index/{name}/search", post(search))
         .route("/vectors/index/{name}/delete", post(delete).layer(DefaultBodyLimit::max(MAX_DELETE_BYTES)))
         .route("/vectors/index/{name}/merge", post(merge))
         .route("/vectors/index/{name}/items/{id}", get(item))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(state)
+}
+
+/// Large bodies wait in memory until they are committed, so only so much of them is let in.
+async fn while_there_is_room(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let size = request.headers().get(header::CONTENT_LENGTH);
+    let size = size.and_then(|size| size.to_str().ok()?.parse().ok());
+    let _room = state.room_for(size)?;
+    Ok(next.run(request).await)
 }
 
 async fn list(State(state): State<AppState>) -> Result<Json<IndexList>, ApiError> {

@@ -108,3 +108,26 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     assert_eq!(post(&app, "/bad/search", json!({"vector": [1, 2], "k": 1})).await.0, 503);
     assert_eq!(call(&app, "DELETE", "/vectors/index/bad", None).await.0, 204);
 }
+
+#[tokio::test]
+async fn bodies_of_adds_have_only_so_much_room_together() {
+    let (app, _shutdown) = start(None).await;
+    assert_eq!(post(&app, "", json!({"name": "a", "dimension": 2, "distance": "l2"})).await.0, 201);
+    let add = || {
+        let request = Request::post("/vectors/index/a/add").header("content-type", "application/json");
+        request.body(Body::from_stream(futures::stream::pending::<std::io::Result<Vec<u8>>>())).unwrap()
+    };
+    // Of unknown size, so each may grow to the cap.
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let mut answer = Box::pin(app.clone().oneshot(add()));
+        assert!(futures::poll!(&mut answer).is_pending());
+        waiting.push(answer);
+    }
+    let response = app.clone().oneshot(add()).await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
+    drop(waiting);
+    let items = json!({"items": [{"id": "x", "vector": [0, 0]}]});
+    assert_eq!(post(&app, "/a/add", items).await.0, 200);
+}

@@ -15,6 +15,7 @@ use super::{
     collection::{Core, Request, Status, Store},
     keys,
     log::{self, Head, Operation},
+    save::{fence, is_overtaken},
 };
 use crate::{Change, Error, Outcome, Result};
 
@@ -206,14 +207,15 @@ async fn append(
         let size = bytes.len() as u64;
         let key = keys::entry(core.name.as_str(), core.incarnation, sequence)?;
         let options = put_options(Condition::IfAbsent, &bytes);
-        let Err(error) = call(core, store.0.put(&key, body(bytes.clone()), options)).await else {
+        let written = call(core, store.0.put(&key, body(bytes.clone()), options)).await;
+        let doubt = InDoubt { sequence, bytes };
+        let Err(error) = written else {
             core.claimed.store(true, Ordering::Relaxed);
-            return Ok((sequence, size));
+            return check_rank(core, store, doubt, in_doubt).await.map(|()| (sequence, size));
         };
         tracing::warn!(index = %core.name, sequence, %error, "write log entry");
-        let doubt = InDoubt { sequence, bytes };
         match fate(core, store, &doubt).await? {
-            Fate::Written => return Ok((sequence, size)),
+            Fate::Written => return check_rank(core, store, doubt, in_doubt).await.map(|()| (sequence, size)),
             Fate::Void => {
                 core.state.lock().applied = sequence;
                 return Err(unavailable(error));
@@ -223,6 +225,23 @@ async fn append(
                 *in_doubt = Some(doubt);
                 return Err(unavailable(error));
             }
+        }
+    }
+}
+
+/// Makes sure that an entry which was written is the newest one, and not one that another process has
+/// left behind.
+async fn check_rank(core: &Core, store: &Store, entry: InDoubt, in_doubt: &mut Option<InDoubt>) -> Result<()> {
+    match is_overtaken(core, store, entry.sequence).await {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            fence(core);
+            Err(Error::Fenced(core.name.to_string()))
+        }
+        Err(error) => {
+            tracing::warn!(index = %core.name, sequence = entry.sequence, %error, "look at index file");
+            *in_doubt = Some(entry);
+            Err(unavailable(error))
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use lakehouse_objstore::{ByteRange, Condition, Error as StoreError, GetOptions, PutOptions, collect};
+use lakehouse_types::ObjectKey;
 use tokio::sync::mpsc;
 
 use super::{
@@ -83,32 +84,66 @@ pub(super) fn stream_of(plan: lhv1::Plan) -> lakehouse_objstore::ByteStream {
 /// After a write that failed: whose file is there? If it is this index's, old or new, its entity
 /// tag is what the next save must match; either is consistent with the log. If it is another's,
 /// this process has no business here any more.
-async fn recognise(core: &Core, store: &Store, key: &lakehouse_types::ObjectKey) {
+async fn recognise(core: &Core, store: &Store, key: &ObjectKey) {
+    let applied = core.state.lock().applied;
+    match file_within(core, store, key, applied).await {
+        Ok(Some((etag, size))) => {
+            let mut state = core.state.lock();
+            (state.etag, state.file_bytes) = (etag, size);
+        }
+        Ok(None) => fence(core),
+        // Not known: the next save tries again.
+        Err(_) => {}
+    }
+}
+
+/// The tag and size of the file, if it is this index's and covers no entry after `last`: one that does
+/// is the work of another process, for this one has not written such an entry.
+async fn file_within(
+    core: &Core,
+    store: &Store,
+    key: &ObjectKey,
+    last: u64,
+) -> Result<Option<(String, u64)>, StoreError> {
     let head = async {
         let options = GetOptions { range: Some(ByteRange::Inclusive(0, ENVELOPE - 1)), ..GetOptions::default() };
         let object = store.0.get(key, options).await?;
-        let (etag, size) = (object.meta.etag.clone(), object.meta.size);
-        Ok((etag, size, collect(object.body, ENVELOPE as usize).await?))
+        Ok((object.meta, collect(object.body, ENVELOPE as usize).await?))
     };
-    let found: Result<_, StoreError> = call(core, head).await;
-    let ours = match &found {
-        Ok((_, _, bytes)) => match lhv1::identity(bytes) {
-            Some((incarnation, _)) => incarnation == core.incarnation,
-            // An older version's file has no identity: it is ours as long as its tag is.
-            None => found.as_ref().is_ok_and(|(etag, ..)| *etag == core.state.lock().etag),
-        },
-        Err(error) if error.is_not_found() => false,
-        // Not known: the next save tries again.
-        Err(_) => return,
+    let (meta, bytes) = match call(core, head).await {
+        Ok(found) => found,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let mut state = core.state.lock();
-    match found {
-        Ok((etag, size, _)) if ours => (state.etag, state.file_bytes) = (etag, size),
-        _ if core.status.get() == Status::Serving => {
-            core.status.set(Status::Fenced);
-            tracing::error!(index = %core.name, "the index's file is gone or another's; it is read-only here now");
-        }
-        _ => {}
+    let ours = match lhv1::identity(&bytes) {
+        Some((incarnation, covered)) => incarnation == core.incarnation && covered <= last,
+        // An older version's file has no identity: it is ours as long as its tag is.
+        None => meta.etag == core.state.lock().etag,
+    };
+    Ok(ours.then_some((meta.etag, meta.size)))
+}
+
+/// Has another process gone past the entry `sequence`, which this one has just written? Then the entry
+/// stands where one was that a save has covered and removed, and nobody will ever read it. A file is
+/// written before the entries that it covers are removed, so it shows.
+pub(super) async fn is_overtaken(core: &Core, store: &Store, sequence: u64) -> Result<bool, StoreError> {
+    let Ok(key) = keys::file(core.name.as_str()) else { return Ok(false) };
+    match call(core, store.0.head(&key)).await {
+        Ok(meta) if meta.etag == core.state.lock().etag => return Ok(false),
+        Ok(_) => {}
+        Err(error) if error.is_not_found() => return Ok(true),
+        Err(error) => return Err(error),
+    }
+    // Written since this process last looked, maybe by a save of its own that is not over yet.
+    Ok(file_within(core, store, &key, sequence - 1).await?.is_none())
+}
+
+/// Another process writes the index, or has dropped it: from here on it is read-only.
+pub(super) fn fence(core: &Core) {
+    let _state = core.state.lock();
+    if core.status.get() == Status::Serving {
+        core.status.set(Status::Fenced);
+        tracing::error!(index = %core.name, "the index's file is gone or another's; it is read-only here now");
     }
 }
 

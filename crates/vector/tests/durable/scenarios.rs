@@ -163,6 +163,43 @@ async fn the_second_of_two_processes_takes_over_and_the_first_one_stops() {
 }
 
 #[tokio::test]
+async fn a_process_that_was_overtaken_acknowledges_nothing_and_erases_nothing() {
+    // A save covers the entries that the other one has not read, and removes them.
+    for saves in [false, true] {
+        let store = Arc::new(FaultyStore::new(9));
+        let first = open(&store).await;
+        first.create(&request("a", Distance::L2)).await.expect("creates");
+        first.add("a", items(0..3)).await.expect("adds");
+        let second = open(&store).await;
+        first.add("a", items(3..6)).await.expect("adds");
+        first.add("a", items(6..9)).await.expect("adds");
+        first.save_all().await;
+        if saves {
+            second.save_all().await;
+            second.save_all().await;
+        }
+        let error = second.add("a", items(9..12)).await.expect_err("fenced");
+        assert!(matches!(error, Error::Fenced(_)), "{error}");
+        second.save_all().await;
+        assert_eq!(first.add("a", items(12..15)).await.expect("adds").added, 3);
+        first.save_all().await;
+        drop((first, second));
+        let registry = open(&store).await;
+        assert_eq!(registry.info("a").expect("there").count, 12);
+        assert!(registry.get("a", "item-9").is_err());
+    }
+    // So it is where the other one has dropped the index.
+    let store = Arc::new(FaultyStore::new(10));
+    let first = open(&store).await;
+    first.create(&request("a", Distance::L2)).await.expect("creates");
+    let second = open(&store).await;
+    first.drop_index("a").await.expect("drops");
+    assert!(second.add("a", items(0..3)).await.is_err());
+    drop((first, second));
+    assert!(open(&store).await.list().indexes.is_empty());
+}
+
+#[tokio::test]
 async fn merges_in_opposite_directions_end() {
     let store = Arc::new(FaultyStore::new(7));
     let registry = Arc::new(open(&store).await);
