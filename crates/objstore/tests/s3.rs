@@ -83,6 +83,14 @@ async fn a_write_whose_answer_is_lost_is_not_taken_for_a_conflict() {
     assert_eq!(proxy.lost(), 2);
     let object = store.get(&key("a"), GetOptions::default()).await.unwrap();
     assert_eq!(collect(object.body, 100).await.unwrap(), "mine again");
+    // An upload that was completed is forgotten by the time its completion is asked for again.
+    proxy.lose_answer_to("?uploadid=");
+    let large = Bytes::from(vec![7; 20 << 20]);
+    let stored = store.put(&key("large"), body(large.clone()), PutOptions::default()).await.unwrap();
+    assert_eq!(proxy.lost(), 3);
+    let object = store.get(&key("large"), GetOptions::default()).await.unwrap();
+    assert_eq!(object.meta.etag, stored.etag);
+    assert!(collect(object.body, large.len()).await.unwrap() == large);
 }
 
 /// Parts that nobody aborts are kept, and paid for.

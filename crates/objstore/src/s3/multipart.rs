@@ -64,10 +64,8 @@ struct Upload {
 impl Upload {
     async fn begin(write: &Write) -> Result<Self, Error> {
         let bucket = Arc::clone(&write.bucket);
-        let mut request = bucket.client.create_multipart_upload().bucket(&bucket.name).key(&write.full_key);
-        if let Some(id) = &write.id {
-            request = request.metadata(WRITE_ID, id);
-        }
+        let request = bucket.client.create_multipart_upload().bucket(&bucket.name).key(&write.full_key);
+        let request = request.metadata(WRITE_ID, &write.id);
         let answer = request.send().await.map_err(|error| failure::map_without_key("begin upload", &error))?;
         let id = answer.upload_id().unwrap_or_default().to_owned();
         let full_key = write.full_key.clone();
@@ -130,7 +128,7 @@ impl Upload {
     async fn complete(mut self, write: &Write) -> Result<String, Error> {
         self.parts.sort_by_key(CompletedPart::part_number);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(std::mem::take(&mut self.parts))).build();
-        let (if_none_match, if_match) = write.headers(self.bucket.abilities.complete_if_match);
+        let (if_none_match, if_match) = write.headers(self.bucket.abilities.complete_if_match.unwrap_or_default());
         let request = self
             .bucket
             .client
@@ -147,9 +145,10 @@ impl Upload {
                 Ok(unquoted(answer.e_tag()))
             }
             Err(error) => {
-                let conditional = write.condition != Condition::None;
+                // The SDK repeats a request whose answer got lost, and an endpoint may have forgotten an
+                // upload that it has completed.
                 let refused = failure::status(&error) == Some(412)
-                    || (conditional && matches!(failure::code(&error), Some("NoSuchKey" | "NoSuchUpload")));
+                    || matches!(failure::code(&error), Some("NoSuchKey" | "NoSuchUpload"));
                 self.abort().await;
                 if refused { write.refused().await } else { Err(failure::map("complete upload", &write.key, &error)) }
             }

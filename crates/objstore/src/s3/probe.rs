@@ -16,12 +16,12 @@ const ACTION: &str = "probe S3 endpoint";
 /// Looks like a tag, and is no object's.
 const WRONG_TAG: &str = "00000000000000000000000000000000";
 
-/// Which conditions the endpoint decides. That it decides `If-None-Match: *` on a write of one
-/// request is no ability but a must.
+/// Which conditions the endpoint decides. That it decides them on a write of one request is no ability
+/// but a must.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Abilities {
-    /// `If-Match` on a write of one request, and how it wants the tag.
-    pub(super) put_if_match: Option<TagForm>,
+    /// How `If-Match` wants the tag on a write of one request.
+    pub(super) put_if_match: TagForm,
     /// `If-None-Match: *` where an upload in parts is completed.
     pub(super) complete_if_absent: bool,
     /// `If-Match` there.
@@ -64,7 +64,6 @@ pub(super) async fn abilities(bucket: &Bucket) -> Result<Abilities, Error> {
     }
     let found = found?;
     for (missing, what) in [
-        (found.put_if_match.is_none(), "If-Match on PutObject: conditional overwrites will be refused"),
         (
             !found.complete_if_absent,
             "If-None-Match on CompleteMultipartUpload: large conditional writes will be refused",
@@ -103,6 +102,7 @@ impl Probe<'_> {
             return Err(lacks("it ignored `If-None-Match: *` and overwrote an object"));
         };
         let put_if_match = self.if_match(Way::Put).await?;
+        let put_if_match = put_if_match.ok_or_else(|| lacks("it does not decide `If-Match`"))?;
         let complete_if_absent = self.complete(Some("*"), None).await? == Answer::Refused;
         let complete_if_match = self.if_match(Way::Complete).await?;
         Ok(Abilities { put_if_match, complete_if_absent, complete_if_match })

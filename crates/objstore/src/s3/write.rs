@@ -67,28 +67,24 @@ pub(super) struct Write {
     pub(super) key: ObjectKey,
     pub(super) full_key: String,
     pub(super) condition: Condition,
-    /// In a conditional write only.
-    pub(super) id: Option<String>,
+    /// Goes into the metadata of what must be recognised if its answer gets lost: a conditional write,
+    /// and the completion of an upload.
+    pub(super) id: String,
 }
 
 impl Write {
     fn new(bucket: &Arc<Bucket>, key: &ObjectKey, options: &PutOptions) -> Result<Self, Error> {
-        if matches!(options.condition, Condition::IfMatch(_)) && bucket.abilities.put_if_match.is_none() {
-            return Err(Error::Unsupported(
-                "its S3 endpoint does not decide If-Match, so nothing can be overwritten safely",
-            ));
-        }
-        let id = (options.condition != Condition::None).then(|| write_id(key));
+        let id = write_id(key);
         let condition = options.condition.clone();
         Ok(Self { bucket: Arc::clone(bucket), key: key.clone(), full_key: bucket.full_key(key)?, condition, id })
     }
 
     /// The values of `If-None-Match` and `If-Match`.
-    pub(super) fn headers(&self, form: Option<TagForm>) -> (Option<String>, Option<String>) {
+    pub(super) fn headers(&self, form: TagForm) -> (Option<String>, Option<String>) {
         match &self.condition {
             Condition::None => (None, None),
             Condition::IfAbsent => (Some("*".to_owned()), None),
-            Condition::IfMatch(etag) => (None, Some(form.unwrap_or_default().of(etag))),
+            Condition::IfMatch(etag) => (None, Some(form.of(etag))),
         }
     }
 
@@ -104,8 +100,8 @@ impl Write {
                 .set_if_none_match(if_none_match.clone())
                 .set_if_match(if_match.clone())
                 .body(content.clone().into());
-            if let Some(id) = &self.id {
-                request = request.metadata(WRITE_ID, id);
+            if self.condition != Condition::None {
+                request = request.metadata(WRITE_ID, &self.id);
             }
             match request.send().await {
                 Ok(answer) => return Ok(unquoted(answer.e_tag())),
@@ -128,10 +124,14 @@ impl Write {
         Err(Error::Timeout)
     }
 
-    /// The condition did not hold, unless it was this very write that made it so.
+    /// The condition did not hold, or there is no such upload, unless it was this very write that made it
+    /// so.
     pub(super) async fn refused(&self) -> Result<String, Error> {
         match read::head(&self.bucket, &self.key).await {
-            Ok(head) if self.id.is_some() && head.write_id == self.id => Ok(head.meta.etag),
+            Ok(head) if head.write_id.as_ref() == Some(&self.id) => Ok(head.meta.etag),
+            Ok(_) | Err(Error::NotFound { .. }) if self.condition == Condition::None => {
+                Err(Error::Unavailable { reason: "an upload was lost before its end".to_owned(), retry_after: None })
+            }
             Ok(_) | Err(Error::NotFound { .. }) => Err(Error::PreconditionFailed { key: self.key.to_string() }),
             Err(error) => Err(error),
         }
