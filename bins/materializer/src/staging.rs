@@ -1,19 +1,19 @@
 //! Where new rows wait until their source has been read to its end.
 //!
-//! A day's file is replaced in one step by its old content and what is new. A crash before that
-//! leaves the old file, a crash after it the new one; either way the next run reads the source
-//! again, finds what is there already by its hash, and adds the rest in the source's order. So the
-//! files come out the same however often the work was interrupted.
+//! They are then appended to the day's file, to which others append too. A crash leaves a beginning
+//! of them there; the next run reads the source again, finds what is there already by its hash, and
+//! adds the rest in the source's order, beginning with the end of a line that was cut. So the files
+//! come out the same however often the work was interrupted.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufReader, BufWriter, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead, BufReader, BufWriter, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
 use lakehouse_distill::{
-    files::{self, At as _, HashingReader, LineReader, Writer},
+    files::{self, Appender, At as _, HashingReader, LineReader, Writer, Written},
     layout,
     receipt::FileDigest,
     time::Day,
@@ -58,10 +58,24 @@ impl Staging {
         self.folder.join(name)
     }
 
+    /// What appends to the file at `path` under the root; in a dry run, to a copy of it.
+    fn appender(&self, job: &Job, path: &str) -> Result<Appender> {
+        let place = job.path(path);
+        if !self.is_dry {
+            return Ok(Appender::open(place)?);
+        }
+        let copy = self.file("appended.new");
+        let mut new = File::create(&copy).at("create", &copy)?;
+        if let Some(mut old) = files::open_if_there(&place)? {
+            io::copy(&mut old, &mut new).at("copy", &place)?;
+        }
+        Ok(Appender::open(copy)?)
+    }
+
     /// Moves what `writer` wrote to `path` under the root.
-    pub(crate) fn publish(&self, job: &Job, writer: Writer, path: &str, rows: u64) -> Result<FileDigest> {
+    fn publish(&self, job: &Job, writer: Writer, path: &str, rows: u64) -> Result<FileDigest> {
         let written = if self.is_dry { writer.written() } else { writer.publish(&job.path(path))? };
-        Ok(FileDigest { path: path.to_owned(), sha256: Some(written.sha256), bytes: written.bytes, rows })
+        Ok(digest(path.to_owned(), written, rows))
     }
 
     /// The same, but leaves a file alone that has just these bytes; then there is no digest.
@@ -127,6 +141,11 @@ impl<'a> Days<'a> {
         if self.in_memory > Self::IN_MEMORY { self.spill() } else { Ok(()) }
     }
 
+    /// Sees to it that the last line of that day's file is ended, also if the day gets no row.
+    pub(crate) fn end_line(&mut self, day: Day) {
+        self.days.entry(day).or_default();
+    }
+
     fn spill(&mut self) -> Result<()> {
         for (day, pending) in &mut self.days {
             if pending.bytes.is_empty() {
@@ -141,22 +160,34 @@ impl<'a> Days<'a> {
         Ok(())
     }
 
-    /// Puts every day's file into its place, and says what is there now.
+    /// Appends every day's rows to its file, and says what is there now.
     pub(crate) fn commit(self, job: &Job) -> Result<Vec<FileDigest>> {
         let mut outputs = Vec::new();
         for (day, pending) in self.days {
             let path = layout::day_file(layout::EVIDENCE, day, self.source);
-            let mut writer = Writer::create(self.staging.file(&format!("{}.{day}.new", self.source)))?;
-            writer.write_file(&job.path(&path))?;
+            let mut appender = self.staging.appender(job, &path)?;
             if let Some(part) = &pending.on_disk {
-                writer.write_file(part)?;
+                let rows = BufReader::with_capacity(1 << 18, File::open(part).at("open", part)?);
+                append(&mut appender, rows, part)?;
                 fs::remove_file(part).at("remove", part)?;
             }
-            writer.write(&pending.bytes)?;
-            outputs.push(self.staging.publish(job, writer, &path, pending.rows)?);
+            append(&mut appender, &pending.bytes[..], &job.path(&path))?;
+            outputs.push(digest(path, appender.finish()?, pending.rows));
         }
         Ok(outputs)
     }
+}
+
+fn append(appender: &mut Appender, rows: impl BufRead, path: &Path) -> Result<()> {
+    let mut lines = LineReader::new(rows);
+    while let Some(line) = lines.next_line().at("read", path)? {
+        appender.push(line.bytes)?;
+    }
+    Ok(())
+}
+
+fn digest(path: String, written: Written, rows: u64) -> FileDigest {
+    FileDigest { path, sha256: Some(written.sha256), bytes: written.bytes, rows }
 }
 
 /// Lines for a file that has each of its lines once.
@@ -181,31 +212,32 @@ impl<'a> NewLines<'a> {
         file.write_all(line).and_then(|()| file.write_all(b"\n")).map_err(Error::Spill)
     }
 
-    /// Appends what is new to the file at `path`, as a whole; none if nothing is.
+    /// Appends what is new to the file at `path`; none if nothing is.
     pub(crate) fn commit(mut self, job: &Job, path: &str) -> Result<Option<FileDigest>> {
         let Some(file) = self.file.take() else { return Ok(None) };
         let place = job.path(path);
+        let mut is_cut = false;
         if let Some(old) = files::open_if_there(&place)? {
             let mut lines = LineReader::new(BufReader::new(old));
             while let Some(line) = lines.next_line().at("read", &place)? {
                 self.keys.known(key(line.bytes))?;
+                is_cut = !line.is_whole;
             }
         }
         let fresh = self.keys.resolve()?;
-        if fresh.count() == 0 {
+        if fresh.count() == 0 && !is_cut {
             return Ok(None);
         }
         let mut file = file.into_inner().map_err(|e| Error::Spill(e.into_error()))?;
         file.seek(SeekFrom::Start(0)).map_err(Error::Spill)?;
-        let mut writer = Writer::create(self.staging.file("lines.new"))?;
-        writer.write_file(&place)?;
+        let mut appender = self.staging.appender(job, path)?;
         let mut lines = LineReader::new(BufReader::new(file));
         while let Some(line) = lines.next_line().map_err(Error::Spill)? {
             if fresh.has(line.number) {
-                writer.write_line(line.bytes)?;
+                appender.push(line.bytes)?;
             }
         }
-        self.staging.publish(job, writer, path, fresh.count()).map(Some)
+        Ok(Some(digest(path.to_owned(), appender.finish()?, fresh.count())))
     }
 }
 

@@ -9,6 +9,7 @@ mod support;
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     sync::{Arc, Mutex},
 };
 
@@ -62,7 +63,11 @@ fn answer(asked: &Asked, store: &mut Store) -> Reply {
         ("GET", "/v1/vectors/index/evidence") => Reply::Json(200, json!({"name": "evidence", "dimension": 3})),
         ("POST", "/v1/vectors/index/evidence/add") => {
             let index = store.index.as_mut().unwrap();
-            for item in asked.json()["items"].as_array().unwrap() {
+            let items = asked.json()["items"].as_array().unwrap().clone();
+            if items.iter().any(|item| item["metadata"].to_string().len() > 64 << 10) {
+                return Reply::Json(400, json!({"detail": "the metadata are larger than 65536 bytes"}));
+            }
+            for item in &items {
                 assert_eq!(item["vector"].as_array().unwrap().len(), 3);
                 index.insert(item["id"].as_str().unwrap().to_owned(), item["metadata"].clone());
             }
@@ -148,6 +153,49 @@ fn only_what_is_new_is_embedded_and_a_lost_index_is_made_anew() {
     fs::remove_file(root.path("reports/distillation/lakehouse-sync.json")).unwrap();
     assert_eq!(root.json(&args)["lakehouse"]["embedded"], all + 1);
     assert_eq!(store.lock().unwrap().index.as_ref().unwrap().len() as u64, all + 1);
+}
+
+#[test]
+fn one_large_row_does_not_keep_the_others_out() {
+    let root = Root::with_fixtures();
+    let store = store("m1");
+    let gateway = gateway(&store);
+    let log = root.read("data/_kb/mode_experiments.jsonl");
+    let long = "a text in the wrong place ".repeat(4_000);
+    let large = json!({
+        "ts": "2026-04-20T00:00:00Z", "run_id": "large", "response": "Nothing worked.",
+        "failure_markers": [long], "source_files": [format!("src/{long}")],
+    });
+    root.write("data/_kb/mode_experiments.jsonl", &format!("{large}\n{log}"));
+    root.json(&["--to-lakehouse", &gateway.url]);
+    let with_text = root.all_rows("data/evidence").iter().filter(|r| r.get("text").is_some()).count();
+    let store = store.lock().unwrap();
+    let index = store.index.as_ref().unwrap();
+    assert_eq!(index.len(), with_text);
+    assert_eq!(index["large"]["reasons"][0].as_str().unwrap().chars().count(), 300);
+}
+
+#[test]
+fn a_line_that_is_being_written_is_embedded_when_it_is_whole() {
+    let root = Root::with_fixtures();
+    let store = store("m1");
+    let gateway = gateway(&store);
+    let args = ["--to-lakehouse", gateway.url.as_str()];
+    root.json(&["--source", "scrum_reviews"]);
+    let (path, bytes) = root.tree("data/evidence").pop_first().unwrap();
+    let mut late: Value = serde_json::from_slice(bytes.split(|&b| b == b'\n').next().unwrap()).unwrap();
+    late["run_id"] = json!("late");
+    late["text"] = json!("One more.");
+    late["provenance"]["sig_hash"] = json!("0".repeat(64));
+    let line = format!("{late}\n");
+    let (half, rest) = line.split_at(line.len() / 2);
+    let mut file = fs::File::options().append(true).open(root.path(&path)).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    root.json(&args);
+    assert!(!store.lock().unwrap().index.as_ref().unwrap().contains_key("late"));
+    file.write_all(rest.as_bytes()).unwrap();
+    assert_eq!(root.json(&args)["lakehouse"]["embedded"], 1);
+    assert!(store.lock().unwrap().index.as_ref().unwrap().contains_key("late"));
 }
 
 #[test]

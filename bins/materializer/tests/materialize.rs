@@ -10,7 +10,7 @@ use std::{
 };
 
 use lakehouse_distill::sha256_hex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Root, fixtures, total};
 
 const ROWS: u64 = 81;
@@ -106,6 +106,26 @@ fn what_can_t_be_read_is_listed_with_file_line_and_reason() {
     assert_eq!(half["line_offset"], 7);
     assert_eq!(root.run(&["--strict"]).status.code(), Some(1));
     assert_eq!(root.run(&["--source", "outcomes", "--strict"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_row_whose_record_no_reader_would_take_is_skipped() {
+    let root = Root::empty();
+    // The notes are in the record twice: as they are, and as its text.
+    let row = |ts: &str, notes: &str| json!({"ts": ts, "verdict": "accept", "notes": notes}).to_string();
+    let large = row("2026-04-24T10:00:00Z", &"x".repeat(9 << 20));
+    let small = row("2026-04-24T11:00:00Z", "fine");
+    root.write("data/_kb/observer_reviews.jsonl", &format!("{large}\n{small}\n"));
+    let first = root.json(&[]);
+    assert_eq!((total(&first, "written"), total(&first, "skipped")), (1, 1));
+    let skips = root.rows("data/_kb/distillation_skips.jsonl");
+    assert_eq!((skips.len(), &skips[0]["line_offset"]), (1, &json!(0)));
+    assert!(skips[0]["reason"].as_str().unwrap().contains("longer than 16777216 bytes"), "{}", skips[0]);
+    let (evidence, kb) = (root.tree("data/evidence"), root.tree("data/_kb"));
+    let second = root.json(&[]);
+    assert_eq!((total(&second, "written"), total(&second, "skipped"), total(&second, "deduped")), (0, 1, 1));
+    assert_eq!(root.tree("data/evidence"), evidence);
+    assert_eq!(root.tree("data/_kb"), kb);
 }
 
 #[test]

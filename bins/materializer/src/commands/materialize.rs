@@ -7,7 +7,7 @@ use std::{
 use lakehouse_distill::{
     Context, Skip,
     evidence::EvidenceRecord,
-    files::{self, At as _, HashingReader, Line, LineReader, Written},
+    files::{self, At as _, HashingReader, Line, LineReader, MAX_LINE_BYTES, Written},
     json::Json,
     layout,
     receipt::{FileDigest, SourceCounts},
@@ -108,14 +108,14 @@ impl SourceRun<'_> {
         // What others append from here on is for the next run.
         let length = file.metadata().at("look at", &path)?.len();
         let mut bar = self.job.progress.bytes(self.source.name(), length * 2);
-        let first = self.first_pass(&mut file, &path, length, &mut bar)?;
+        let mut days = Days::new(self.staging, self.source.name());
+        let first = self.first_pass(&mut file, &path, length, &mut days, &mut bar)?;
         work.inputs.push(FileDigest {
             path: self.source.file(),
             sha256: Some(first.digest.sha256.clone()),
             bytes: first.digest.bytes,
             rows: first.lines,
         });
-        let mut days = Days::new(self.staging, self.source.name());
         if first.fresh.count() > 0 || first.unreadable > 0 {
             file.seek(SeekFrom::Start(0)).at("read", &path)?;
             self.second_pass(&file, &path, &first, &mut days, skips, &mut bar)?;
@@ -126,9 +126,16 @@ impl SourceRun<'_> {
         Ok(())
     }
 
-    fn first_pass(&mut self, file: &mut File, path: &Path, length: u64, bar: &mut Bar) -> Result<FirstPass> {
+    fn first_pass(
+        &mut self,
+        file: &mut File,
+        path: &Path,
+        length: u64,
+        days: &mut Days<'_>,
+        bar: &mut Bar,
+    ) -> Result<FirstPass> {
         let mut dedup = Dedup::new(Some(self.staging.folder()));
-        self.remember_what_is_there(&mut dedup)?;
+        self.remember_what_is_there(&mut dedup, days)?;
         let mut unreadable = 0;
         let input = HashingReader::new(BufReader::with_capacity(1 << 18, file.take(length)));
         let mut lines = LineReader::new(input);
@@ -148,7 +155,7 @@ impl SourceRun<'_> {
     }
 
     /// The hashes of the rows that are evidence already.
-    fn remember_what_is_there(&self, dedup: &mut Dedup) -> Result<()> {
+    fn remember_what_is_there(&self, dedup: &mut Dedup, days: &mut Days<'_>) -> Result<()> {
         for day in files::day_files(&self.job.root, layout::EVIDENCE)? {
             if day.source != self.source.name() {
                 continue;
@@ -159,6 +166,10 @@ impl SourceRun<'_> {
             while let Some(line) = lines.next_line().at("read", &path)? {
                 if let Some(hash) = line.json().ok().and_then(|row| recorded_hash(&row)) {
                     dedup.known(short(&hash))?;
+                    // All that a crash has cut off is the new line: no new row will add that.
+                    if !line.is_whole {
+                        days.end_line(day.day);
+                    }
                 }
             }
         }
@@ -194,11 +205,18 @@ impl SourceRun<'_> {
                     transform(self.source, &row, &sig_hash(&row), &context)
                 }
             };
+            let is_before = |record: &EvidenceRecord| self.job.since.is_some_and(|since| record.timestamp < since);
+            let outcome = match outcome {
+                Ok(record) if is_before(&record) => {
+                    self.counts.filtered += 1;
+                    continue;
+                }
+                Ok(record) => write_line(&record, &mut record_line).map(|()| record.timestamp.day()),
+                Err(skip) => Err(skip),
+            };
             match outcome {
-                Ok(record) if self.job.since.is_some_and(|since| record.timestamp < since) => self.counts.filtered += 1,
-                Ok(record) => {
-                    write_line(&record, &mut record_line);
-                    days.push(record.timestamp.day(), &record_line)?;
+                Ok(day) => {
+                    days.push(day, &record_line)?;
                     self.counts.written += 1;
                 }
                 Err(skip) => {
@@ -224,10 +242,16 @@ impl SourceRun<'_> {
     }
 }
 
-fn write_line(record: &EvidenceRecord, line: &mut Vec<u8>) {
+/// A record may hold a text of its row twice. A line that no reader takes would not be found by the next
+/// run, and would be written once more by each.
+fn write_line(record: &EvidenceRecord, line: &mut Vec<u8>) -> std::result::Result<(), Skip> {
     line.clear();
     // Into memory, of a type whose keys are strings: there is nothing that could fail.
-    let _ = serde_json::to_writer(line, record);
+    let _ = serde_json::to_writer(&mut *line, record);
+    if line.len() > MAX_LINE_BYTES {
+        return Err(Skip::Invalid(format!("its line would be longer than {MAX_LINE_BYTES} bytes")));
+    }
+    Ok(())
 }
 
 /// `provenance.sig_hash` of a line of evidence.

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use append::append_line;
+pub use append::{Appender, append_line, whole_lines};
 pub use lines::{Line, LineReader, MAX_LINE_BYTES};
 pub use walk::{DayFile, day_files};
 pub use write::{HashingReader, Writer, Written, create_dir, sync_dir};

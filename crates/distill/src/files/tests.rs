@@ -1,6 +1,6 @@
 use std::{
     fs,
-    io::{BufReader, Cursor, Read},
+    io::{BufReader, Cursor, Read, Write},
 };
 
 use proptest::prelude::*;
@@ -90,15 +90,6 @@ fn a_file_is_published_whole_or_not_at_all() {
     assert_eq!(written, Written { sha256: crate::sha256_hex(b"one\n"), bytes: 4 });
     assert_eq!(fs::read(&place).unwrap(), b"one\n");
     assert!(!temp.exists());
-    // Old content first; a new line that it lacks is added.
-    fs::write(&place, "old").unwrap();
-    let mut writer = Writer::create(temp).unwrap();
-    writer.write_file(&root.path().join("nowhere")).unwrap();
-    writer.write_file(&place).unwrap();
-    writer.write(b"new\n").unwrap();
-    let written = writer.publish(&place).unwrap();
-    assert_eq!(fs::read(&place).unwrap(), b"old\nnew\n");
-    assert_eq!(written.sha256, crate::sha256_hex(b"old\nnew\n"));
 }
 
 #[test]
@@ -161,6 +152,68 @@ fn appends_of_many_threads_interleave_lines_only() {
         let body = parts.next().unwrap();
         assert!(body.len() == 20_000 + n && body.bytes().all(|b| b == b'a' + thread));
     }
+}
+
+fn append(path: &Path, lines: &[&str]) -> Written {
+    let mut appender = Appender::open(path.to_owned()).unwrap();
+    for line in lines {
+        appender.push(line.as_bytes()).unwrap();
+    }
+    appender.finish().unwrap()
+}
+
+#[test]
+fn lines_go_behind_what_is_there() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("deep/er/rows.jsonl");
+    assert_eq!(append(&path, &["old"]), Written { sha256: crate::sha256_hex(b"old\n"), bytes: 4 });
+    append(&path, &["new", "newer"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old\nnew\nnewer\n");
+    // What others have not ended is, whether lines follow or not.
+    for (lines, expected) in [(&[][..], "old\nha\n"), (&["new"], "old\nha\nnew\n")] {
+        fs::write(&path, "old\nha").unwrap();
+        let written = append(&path, lines);
+        assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        assert_eq!(written.sha256, crate::sha256_hex(expected.as_bytes()));
+    }
+}
+
+#[test]
+fn lines_that_a_crash_has_cut_are_completed() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("rows.jsonl");
+    let lines = ["{\"a\":1}", "{\"a\":1}{", "{\"b\":\"\u{e9}\"}"];
+    let all = format!("old\n{}\n", lines.join("\n"));
+    for cut in 4..=all.len() {
+        fs::write(&path, &all.as_bytes()[..cut]).unwrap();
+        // Whoever reads the file finds the whole lines, and appends the others.
+        let whole = all.as_bytes()[4..cut].iter().filter(|&&byte| byte == b'\n').count();
+        append(&path, &lines[whole..]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), all, "cut at {cut}");
+    }
+}
+
+#[test]
+fn what_others_write_while_lines_are_appended_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("rows.jsonl");
+    append_line(&path, "first").unwrap();
+    // One that never heard of the lock, and has the file open all the time.
+    let mut other = File::options().append(true).open(&path).unwrap();
+    let mut appender = Appender::open(path.clone()).unwrap();
+    let long = "x".repeat(Appender::CHUNK);
+    appender.push(long.as_bytes()).unwrap();
+    other.write_all(b"between\n").unwrap();
+    appender.push(b"last").unwrap();
+    // One that waits for the lock.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| append_line(&path, "after").unwrap());
+        appender.finish().unwrap();
+        waiting.join().unwrap();
+    });
+    other.write_all(b"late\n").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().collect::<Vec<_>>(), ["first", &long, "between", "last", "after", "late"]);
 }
 
 #[test]

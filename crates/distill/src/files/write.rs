@@ -18,7 +18,6 @@ pub struct Writer {
     file: Option<BufWriter<File>>,
     hash: Sha256,
     bytes: u64,
-    ends_in_new_line: bool,
 }
 
 /// What a [`Writer`] has written.
@@ -41,7 +40,7 @@ impl Writer {
         }
         let file = File::create(&path).at("create", &path)?;
         let file = Some(BufWriter::with_capacity(1 << 16, file));
-        Ok(Self { path, file, hash: Sha256::new(), bytes: 0, ends_in_new_line: true })
+        Ok(Self { path, file, hash: Sha256::new(), bytes: 0 })
     }
 
     /// Appends `bytes`.
@@ -49,8 +48,6 @@ impl Writer {
     /// # Errors
     /// If the disk is full, or worse.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let Some(last) = bytes.last() else { return Ok(()) };
-        self.ends_in_new_line = *last == b'\n';
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
         match &mut self.file {
@@ -66,24 +63,6 @@ impl Writer {
     pub fn write_line(&mut self, line: &[u8]) -> Result<(), Error> {
         self.write(line)?;
         self.write(b"\n")
-    }
-
-    /// Appends the file at `path`, and a new line if that lacks its last one; nothing if it is not there.
-    ///
-    /// # Errors
-    /// If it can't be read, or as [`Self::write`].
-    pub fn write_file(&mut self, path: &Path) -> Result<(), Error> {
-        let Some(mut file) = super::open_if_there(path)? else { return Ok(()) };
-        let mut chunk = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(n) => self.write(&chunk[..n])?,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e).at("read", path),
-            }
-        }
-        if self.ends_in_new_line { Ok(()) } else { self.write(b"\n") }
     }
 
     /// What the file holds so far.

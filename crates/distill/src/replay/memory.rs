@@ -30,8 +30,10 @@ pub struct Memory {
 impl Memory {
     /// Text beyond this many characters is of no use in a prompt that has room for several runs.
     const TEXT_CHARS: usize = 2_000;
-    /// A run may touch thousands of files; a prompt names a few.
-    const FILES: usize = 20;
+    /// A run may touch thousands of files; a prompt names a few. So it is with reasons.
+    const ITEMS: usize = 20;
+    /// A path or a reason that goes on is a text that a log has put in the wrong member.
+    const ITEM_CHARS: usize = 300;
 
     /// What is worth remembering of `record`; none if it has no text.
     #[must_use]
@@ -41,11 +43,11 @@ impl Memory {
         Some(Self {
             run_id: record.run_id.clone(),
             task_id: record.task_id.clone(),
-            source: record.source_name().to_owned(),
+            source: beginning(record.source_name(), Self::ITEM_CHARS),
             category: score.category,
-            reasons: score.reasons,
-            source_files: record.source_files.iter().take(Self::FILES).cloned().collect(),
-            text: text.chars().take(Self::TEXT_CHARS).collect(),
+            reasons: items(&score.reasons),
+            source_files: items(&record.source_files),
+            text: beginning(text, Self::TEXT_CHARS),
         })
     }
 
@@ -55,3 +57,17 @@ impl Memory {
         format!("{} {} {}", self.task_id, self.source_files.join(" "), self.text)
     }
 }
+
+fn items(all: &[String]) -> Vec<String> {
+    all.iter().take(Memory::ITEMS).map(|item| beginning(item, Memory::ITEM_CHARS)).collect()
+}
+
+/// The first `chars` characters. An index takes 64 KiB with an item, and JSON has six bytes for most
+/// control characters, which tell a model nothing: without them four is the most that any has.
+fn beginning(text: &str, chars: usize) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')).take(chars).collect()
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;
