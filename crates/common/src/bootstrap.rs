@@ -130,7 +130,8 @@ fn load(service: &str, flags: &Flags) -> Result<Config, ConfigError> {
     if let Some(address) = &flags.bind {
         set.push((format!("{service}.bind"), address.clone()));
     }
-    Config::load(&Sources { file, env: std::env::vars_os().filter_map(utf8).collect(), flags: set })
+    let sources = Sources { file, env: std::env::vars_os().filter_map(utf8).collect(), flags: set };
+    Config::load_for(service, &sources)
 }
 
 fn utf8((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
@@ -140,4 +141,20 @@ fn utf8((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(Stri
 /// Logging is not there yet, or has nothing to add: the operator reads this line.
 fn say(line: &str) {
     eprintln!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_starts_though_it_may_not_read_anothers_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lakehouse.toml");
+        std::fs::write(&path, "[s3]\nsecret_access_key_file = \"/nonexistent/secret\"\n").unwrap();
+        let flags = Flags::parse_from(["service".as_ref(), "--config".as_ref(), path.as_os_str()]);
+        assert!(load("catalogd", &flags).is_ok());
+        let problems = load("storaged", &flags).unwrap_err().problems;
+        assert_eq!(problems.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), ["s3.secret_access_key_file"]);
+    }
 }

@@ -8,14 +8,20 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
 
-/// A TCP stream whose writes fail once the peer has taken no byte for `limit`. hyper bounds the
-/// reading of headers, and the body layer that of bodies; nobody else bounds writing.
+/// Most bytes that wait in the kernel to be sent. A full socket counts as writable again only once
+/// a part of them is gone: as it is, a third of a send buffer of up to 4 MiB, which a steady reader
+/// of less than 25 KB/s does not take within a minute; with this, half of it.
+const MAX_UNSENT: u32 = 128 << 10;
+
+/// A TCP stream whose writes fail once the peer has taken next to nothing for `limit`. hyper bounds
+/// the reading of headers, and the body layer that of bodies; nobody else bounds writing.
 pub(crate) struct Connection {
     stream: TcpStream,
     limit: Duration,
@@ -24,7 +30,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) const fn new(stream: TcpStream, limit: Duration) -> Self {
+    pub(crate) fn new(stream: TcpStream, limit: Duration) -> Self {
+        if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT) {
+            tracing::debug!(%error, "set TCP_NOTSENT_LOWAT");
+        }
         Self { stream, limit, deadline: None }
     }
 
@@ -77,22 +86,52 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpSocket},
+        time::interval,
+    };
 
     use super::*;
 
+    /// A peer, and the connection that serves it. The peer's own buffer is kept small, so that it
+    /// is how fast it reads, and not its kernel, that says how much is taken.
+    async fn pair(limit: Duration) -> (TcpStream, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpSocket::new_v4().unwrap();
+        peer.set_recv_buffer_size(128 << 10).unwrap();
+        let (peer, accepted) = tokio::join!(peer.connect(listener.local_addr().unwrap()), listener.accept());
+        (peer.unwrap(), Connection::new(accepted.unwrap().0, limit))
+    }
+
+    /// Writes until it fails.
+    async fn write_endlessly(mut connection: Connection) -> io::ErrorKind {
+        let endless = vec![0_u8; 1 << 20];
+        loop {
+            if let Err(error) = connection.write_all(&endless).await {
+                return error.kind();
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-        let _silent = client.unwrap();
-        let mut connection = Connection::new(server.unwrap().0, Duration::from_millis(50));
-        let endless = vec![0_u8; 1 << 20];
-        let error = loop {
-            if let Err(error) = connection.write_all(&endless).await {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let (_silent, connection) = pair(Duration::from_millis(50)).await;
+        assert_eq!(write_endlessly(connection).await, io::ErrorKind::TimedOut);
+    }
+
+    /// A third of the send buffer is gone only after most of a second at this pace.
+    #[tokio::test]
+    async fn a_slow_but_steady_reader_gets_its_bytes() {
+        let (mut peer, connection) = pair(Duration::from_millis(500)).await;
+        let writing = tokio::spawn(write_endlessly(connection));
+        let mut pace = interval(Duration::from_millis(20));
+        let mut some = vec![0_u8; 16 << 10];
+        for _ in 0..125 {
+            pace.tick().await;
+            peer.read_exact(&mut some).await.unwrap();
+        }
+        drop(peer);
+        assert_ne!(writing.await.unwrap(), io::ErrorKind::TimedOut);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The whole file is read and checked by every service, so a mistake anywhere in it is reported by
 //! the first one that starts; every bad key is reported at once, and an unknown one is an error.
+//! Only the files that secrets are in are read by nobody but the service that needs them.
 
 mod section;
 mod sections;
@@ -107,12 +108,25 @@ fn read<S: Section>(section: &mut S, table: &toml::Table, source: &str, problems
 }
 
 impl Config {
-    /// Reads all sources over the defaults, then the files that secrets are in, then checks what
-    /// no key can check alone.
+    /// Reads all sources over the defaults, then the files that any service's secrets are in, then
+    /// checks what no key can check alone.
     ///
     /// # Errors
     /// Every problem of every source at once.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        Self::read(sources, None)
+    }
+
+    /// The same for a process that is `service` alone: of the files that secrets are in, it reads
+    /// those that it needs. The others may be unreadable to its user, as they should be.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_for(service: &str, sources: &Sources) -> Result<Self, ConfigError> {
+        Self::read(sources, Some(service))
+    }
+
+    fn read(sources: &Sources, service: Option<&str>) -> Result<Self, ConfigError> {
         let mut config = Self::default();
         let mut problems = Vec::new();
         if let Some((path, text)) = &sources.file {
@@ -130,7 +144,7 @@ impl Config {
                 problems.push(Problem { key: flag.clone(), source: "flag".to_owned(), message });
             }
         }
-        config.read_secret_files(&mut problems);
+        config.read_secret_files(service, &mut problems);
         config.check(&mut problems);
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
@@ -171,16 +185,19 @@ impl Config {
 
     /// A secret that comes from a file takes the place of one in the configuration. A file that is
     /// missing or empty is an error: it must never be read as "no secret".
-    fn read_secret_files(&mut self, problems: &mut Vec<Problem>) {
-        let pairs = [
-            ("auth.token_file", &self.auth.token_file, &mut self.auth.token),
-            ("gateway.chat_token_file", &self.gateway.chat_token_file, &mut self.gateway.chat_token),
-            ("embedd.api_key_file", &self.embedd.api_key_file, &mut self.embedd.api_key),
-            ("s3.access_key_id_file", &self.s3.access_key_id_file, &mut self.s3.access_key_id),
-            ("s3.secret_access_key_file", &self.s3.secret_access_key_file, &mut self.s3.secret_access_key),
+    fn read_secret_files(&mut self, service: Option<&str>, problems: &mut Vec<Problem>) {
+        let (auth, gateway, embedd, s3) = (&mut self.auth, &mut self.gateway, &mut self.embedd, &mut self.s3);
+        // With the service that needs it; the token is everybody's.
+        let files = [
+            (None, "auth.token_file", &auth.token_file, &mut auth.token),
+            (Some(Gateway::NAME), "gateway.chat_token_file", &gateway.chat_token_file, &mut gateway.chat_token),
+            (Some(Embedd::NAME), "embedd.api_key_file", &embedd.api_key_file, &mut embedd.api_key),
+            (Some(Storaged::NAME), "s3.access_key_id_file", &s3.access_key_id_file, &mut s3.access_key_id),
+            (Some(Storaged::NAME), "s3.secret_access_key_file", &s3.secret_access_key_file, &mut s3.secret_access_key),
         ];
-        for (key, path, secret) in pairs {
-            if path.as_os_str().is_empty() {
+        for (owner, key, path, secret) in files {
+            let anothers = owner.zip(service).is_some_and(|(owner, service)| owner != service);
+            if anothers || path.as_os_str().is_empty() {
                 continue;
             }
             let message = match std::fs::read_to_string(path) {

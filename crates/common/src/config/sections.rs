@@ -154,7 +154,9 @@ section! {
         spill_dir: PathBuf = PathBuf::from("data/spill"),
         /// Most bytes of spilled data.
         spill_bytes: u64 = 10 * GIB,
-        /// Memory for all queries together; each may have its part of it, and spills beyond.
+        /// Memory for all queries together; each may have its part of it, and spills beyond. The
+        /// systemd unit's MemoryMax must leave room for 1.25 times as much, 256 MiB for each query
+        /// at once, and queryd itself.
         memory_bytes: u64 = GIB,
         /// Threads of one query; 0: one a core.
         threads: usize = 0,

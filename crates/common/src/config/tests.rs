@@ -119,6 +119,51 @@ fn secrets_come_from_files_and_never_show() {
 }
 
 #[test]
+fn each_service_reads_its_own_secrets_and_the_token() {
+    let keys = [
+        "auth.token_file",
+        "gateway.chat_token_file",
+        "embedd.api_key_file",
+        "s3.access_key_id_file",
+        "s3.secret_access_key_file",
+    ];
+    // Every key that names a secret's file is there.
+    let full: toml::Table = Config::default().show().parse().unwrap();
+    let named = full.iter().flat_map(|(section, keys)| {
+        keys.as_table().unwrap().keys().filter(|key| key.ends_with("_file")).map(move |key| format!("{section}.{key}"))
+    });
+    let (mut named, mut expected): (Vec<String>, _) = (named.collect(), keys.map(str::to_owned));
+    named.sort();
+    expected.sort();
+    assert_eq!(named, expected);
+
+    let missing = Sources { flags: pairs(&keys.map(|key| (key, "/nonexistent/secret"))), ..Sources::default() };
+    assert_eq!(problem_keys(&missing), keys);
+    let owned: [(&str, &[usize]); 7] = [
+        ("gateway", &[0, 1]),
+        ("storaged", &[0, 3, 4]),
+        ("catalogd", &[0]),
+        ("ingestd", &[0]),
+        ("queryd", &[0]),
+        ("vectord", &[0]),
+        ("embedd", &[0, 2]),
+    ];
+    for (service, expected) in owned {
+        let problems = Config::load_for(service, &missing).unwrap_err().problems;
+        let found: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(found, expected.iter().map(|key| keys[*key]).collect::<Vec<_>>(), "{service}");
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secret");
+    std::fs::write(&path, "hunter2\n").unwrap();
+    let there = pairs(&[("s3.secret_access_key_file", path.to_str().unwrap())]);
+    let config = |service| Config::load_for(service, &Sources { flags: there.clone(), ..Sources::default() }).unwrap();
+    assert_eq!(config("storaged").s3.secret_access_key.expose(), "hunter2");
+    assert!(config("queryd").s3.secret_access_key.is_empty());
+}
+
+#[test]
 fn vectord_may_go_without_a_store() {
     let config = Config::load(&file("[vectord]\nstoraged_url = \"\"")).unwrap();
     assert_eq!(config.vectord.storaged_url, None);
