@@ -1,7 +1,7 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request, State},
     middleware::{self, Next},
     response::Response,
@@ -13,13 +13,15 @@ use lakehouse_common::{
     extract::{Json, Path},
 };
 use lakehouse_types::{
-    ErrorKind,
+    ErrorKind, context,
     embed::EmbedRequest,
     vector::{
         AddRequest, AddResponse, CreateIndexRequest, DeleteRequest, DeleteResponse, IndexInfo, IndexList, Item,
         MergeRequest, MergeResponse, SearchRequest, SearchResponse,
     },
 };
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::AppState;
 
@@ -51,14 +53,18 @@ pub fn router(state: AppState) -> Router {
 /// Large bodies wait in memory until they are committed, so only so much of them is let in.
 async fn while_there_is_room(
     State(state): State<AppState>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let size = request.headers().get(header::CONTENT_LENGTH);
     let size = size.and_then(|size| size.to_str().ok()?.parse().ok());
-    let _room = state.room_for(size)?;
+    request.extensions_mut().insert(Room(Arc::new(state.room_for(size)?)));
     Ok(next.run(request).await)
 }
+
+/// What a body takes of the room for all.
+#[derive(Clone)]
+struct Room(#[expect(dead_code, reason = "held, and given back by being dropped")] Arc<OwnedSemaphorePermit>);
 
 async fn list(State(state): State<AppState>) -> Result<Json<IndexList>, ApiError> {
     Ok(Json(state.registry()?.list()))
@@ -85,9 +91,25 @@ async fn remove(State(state): State<AppState>, Path(name): Path<String>) -> Resu
 async fn add(
     State(state): State<AppState>,
     Path(name): Path<String>,
+    Extension(room): Extension<Room>,
     Json(request): Json<AddRequest>,
 ) -> Result<Json<AddResponse>, ApiError> {
-    Ok(Json(state.registry()?.add(&name, request).await?))
+    let registry = Arc::clone(state.registry()?);
+    // The items are in memory until they are committed, whether their caller waits for that or not.
+    let add = async move {
+        let added = registry.add(&name, request).await;
+        drop(room);
+        added
+    };
+    let adding = match context::current() {
+        Some(context) => tokio::spawn(context::scope(context, add)),
+        None => tokio::spawn(add),
+    };
+    let added = adding.await.map_err(|error| {
+        tracing::error!(%error, "add items");
+        ApiError::new(ErrorKind::Internal, "an internal error; the log has it under this request id")
+    })?;
+    Ok(Json(added?))
 }
 
 async fn delete(

@@ -45,6 +45,8 @@ pub struct Appender {
     file: File,
     /// The file's last line, as long as it has no end.
     cut: Vec<u8>,
+    /// The file's length when it was opened.
+    length: u64,
     /// Whole lines that are still to be written.
     pending: Vec<u8>,
 }
@@ -61,7 +63,7 @@ impl Appender {
         let mut file = open_locked(&path)?;
         let length = file.metadata().at("look at", &path)?.len();
         let cut = cut_line(&mut file, length).at("read", &path)?;
-        Ok(Self { path, file, cut, pending: Vec::new() })
+        Ok(Self { path, file, cut, length, pending: Vec::new() })
     }
 
     /// Appends `line`, which has no new line in it, and a new line.
@@ -70,15 +72,22 @@ impl Appender {
     /// If the disk is full, or worse. Lines before this one may be in the file then.
     pub fn push(&mut self, line: &[u8]) -> Result<(), Error> {
         let cut = std::mem::take(&mut self.cut);
+        if cut.is_empty() {
+            self.pending.extend_from_slice(line);
+            self.pending.push(b'\n');
+            return if self.pending.len() >= Self::CHUNK { self.flush() } else { Ok(()) };
+        }
         // A crash cuts the first of the lines that are missing: then only its rest is. A line that
-        // somebody else left half-written is ended.
-        let rest = line.strip_prefix(&cut[..]).unwrap_or_else(|| {
+        // somebody else left half-written is ended, also where somebody writes it at this moment.
+        let rest = line.strip_prefix(&cut[..]);
+        let length = self.file.metadata().at("look at", &self.path)?.len();
+        let rest = rest.filter(|_| length == self.length).unwrap_or_else(|| {
             self.pending.push(b'\n');
             line
         });
         self.pending.extend_from_slice(rest);
         self.pending.push(b'\n');
-        if self.pending.len() >= Self::CHUNK { self.flush() } else { Ok(()) }
+        self.flush()
     }
 
     /// Ends the last line, makes everything durable, and says what the file holds now.

@@ -208,14 +208,17 @@ impl Ingestor {
         let keys: Vec<ObjectKey> = batch.iter().map(|(key, _)| key.clone()).collect();
         let announced = Instant::now();
         let Some(hold) = self.markers.announce(hold, &keys).await? else { return Ok(None) };
-        match self.remove_announced(batch, announced, own, report).await {
+        let mut removing = false;
+        match self.remove_announced(batch, announced, own, &mut removing, report).await {
             Ok(true) => Ok(Some(hold)),
             Ok(false) => {
                 tracing::warn!("a sweep ran out of time; the rest is left to the next one");
                 Ok(None)
             }
+            // A removal whose answer did not come may still be on its way: then the announcement stays.
+            Err(error) if removing => Err(error),
             Err(error) => {
-                // Ingests wait for keys that are announced, and no removal of these is under way.
+                // Ingests wait for keys that are announced, and none of these will be removed.
                 if let Err(error) = self.markers.release(hold).await {
                     tracing::warn!(%error, "take back the announcement of a sweep that failed");
                 }
@@ -224,12 +227,13 @@ impl Ingestor {
         }
     }
 
-    /// False where time ran out.
+    /// False where time ran out. `removing` tells whether any removal was sent.
     async fn remove_announced(
         &self,
         batch: &[(ObjectKey, u64)],
         announced: Instant,
         own: bool,
+        removing: &mut bool,
         report: &mut SweepReport,
     ) -> Result<bool, Error> {
         let facts = Facts::of(&*self.catalog).await?;
@@ -243,6 +247,7 @@ impl Ingestor {
                 report.kept += 1;
                 continue;
             }
+            *removing = true;
             self.store.delete(key).await?;
             tracing::debug!(%key, "removed orphan");
             report.removed += 1;

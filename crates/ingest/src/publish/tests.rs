@@ -145,6 +145,8 @@ struct Shaky {
     inner: Memory,
     down: AtomicBool,
     puts: AtomicUsize,
+    /// Says of no removal what became of it.
+    loses_deletes: AtomicBool,
     /// Milliseconds by which objects look older than they are.
     aged: AtomicI64,
 }
@@ -194,6 +196,9 @@ impl ObjectStore for Shaky {
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
         self.step().await?;
+        if self.loses_deletes.load(Ordering::SeqCst) {
+            return Err(StoreError::Timeout);
+        }
         self.inner.delete(key).await?;
         self.step().await
     }
@@ -368,8 +373,13 @@ async fn a_sweep_that_fails_takes_its_announcement_back() {
     world.catalog.fails_after.store(1, Ordering::SeqCst);
     assert!(ingestor.sweep().await.is_err());
     // Nobody waits for it.
-    tokio::time::timeout(Duration::from_secs(20), ingestor.markers.wait_for(&orphan)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), ingestor.markers.wait_for(&orphan)).await.unwrap().unwrap();
     world.catalog.fails_after.store(usize::MAX, Ordering::SeqCst);
+    // A removal whose fate is not known may be carried out later: the announcement stays.
+    world.store.loses_deletes.store(true, Ordering::SeqCst);
+    assert!(ingestor.sweep().await.is_err());
+    tokio::time::timeout(Duration::from_millis(300), ingestor.markers.wait_for(&orphan)).await.unwrap_err();
+    world.store.loses_deletes.store(false, Ordering::SeqCst);
     assert_eq!(ingestor.sweep().await.unwrap().removed, 1);
 }
 

@@ -20,7 +20,7 @@ use std::{
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use lakehouse_objstore::ObjectStore;
-use lakehouse_types::catalog::DataObject;
+use lakehouse_types::{ObjectKey, catalog::DataObject};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -142,7 +142,9 @@ impl Cache {
     /// Brings `objects` into the cache and keeps them there until the pins are dropped. Files that
     /// another query is fetching already are waited for, not fetched twice.
     pub(crate) async fn pin(self: &Arc<Self>, objects: &[DataObject]) -> Result<Vec<Pin>, Error> {
-        let needed = objects.iter().map(|object| object.size).sum();
+        // Datasets may share files.
+        let distinct: HashMap<&ObjectKey, u64> = objects.iter().map(|object| (&object.key, object.size)).collect();
+        let needed = distinct.values().sum();
         if needed > self.limit {
             return Err(Error::CacheTooSmall { needed, limit: self.limit });
         }

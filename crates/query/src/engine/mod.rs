@@ -188,7 +188,15 @@ impl Engine {
         let (sql, tables, pins) = prepared.unwrap_or(Err(Stop::from(self.timed_out())))?;
         let max_bytes = self.options.max_result_bytes;
         lease.worker()?.run(|id| Run { id, sql, tables, format, max_bytes }).await?;
-        Rows::begin(Relay { lease, pins, deadline, options: Arc::clone(&self.options), waited: Duration::ZERO }).await
+        Rows::begin(Relay {
+            lease,
+            pins,
+            deadline,
+            options: Arc::clone(&self.options),
+            waited: Duration::ZERO,
+            taken: 0,
+        })
+        .await
     }
 
     /// Judges the statement, and brings what it reads into the cache.

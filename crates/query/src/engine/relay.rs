@@ -14,8 +14,10 @@ use crate::{
 /// statement that listens: DuckDB looks for interrupts after each 2,048 rows.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How many times as long as a query may last its reader may take in all.
+/// How many times as long as a query may last its reader may take, and how many bytes it must take in
+/// each second beyond that.
 const PATIENCE: u32 = 10;
+const SLOWEST_BYTES_PER_SECOND: u64 = 64 << 10;
 
 /// Why there is no answer, and whether another try may give one.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ pub(super) struct Relay {
     pub(super) options: Arc<Options>,
     /// How long the reader has been waited for in all.
     pub(super) waited: Duration,
+    /// Bytes that it has taken.
+    pub(super) taken: u64,
 }
 
 impl Relay {
@@ -92,13 +96,16 @@ impl Relay {
     }
 
     /// Hands a piece on. The time that the reader takes is not the query's; but one that takes
-    /// nothing for as long as a whole query may last, or little for ten times as long, holds a place
-    /// that others wait for.
+    /// nothing for as long as a whole query may last, or next to nothing for ten times as long, holds a
+    /// place that others wait for.
     async fn pass_on(&mut self, piece: Bytes, to: &mpsc::Sender<Result<Item, Stop>>) -> Result<(), Stop> {
         let began = Instant::now();
-        let patience = (PATIENCE * self.options.timeout).saturating_sub(self.waited).min(self.options.timeout);
+        let size = piece.len() as u64;
+        let patience = PATIENCE * self.options.timeout + Duration::from_secs(self.taken / SLOWEST_BYTES_PER_SECOND);
+        let patience = patience.saturating_sub(self.waited).min(self.options.timeout);
         let sent = tokio::time::timeout(patience, to.send(Ok(Item::Piece(piece)))).await;
         self.waited += began.elapsed();
+        self.taken += size;
         self.deadline += began.elapsed();
         if matches!(sent, Ok(Ok(()))) {
             return Ok(());

@@ -188,7 +188,9 @@ async fn settle(core: &Arc<Core>, store: &Store, in_doubt: &mut Option<InDoubt>)
             call(core, store.0.put(&key, body(void), over)).await.map_err(|_| reason())?;
         }
     }
-    core.state.lock().applied = doubt.sequence;
+    let sequence = doubt.sequence;
+    claim(core, store, sequence).await?.map_err(|_| reason())?;
+    core.state.lock().applied = sequence;
     *in_doubt = None;
     Ok(())
 }
@@ -211,12 +213,17 @@ async fn append(
         let doubt = InDoubt { sequence, bytes };
         let Err(error) = written else {
             core.claimed.store(true, Ordering::Relaxed);
-            return check_rank(core, store, doubt, in_doubt).await.map(|()| (sequence, size));
+            claim_or_doubt(core, store, doubt, in_doubt).await?;
+            return Ok((sequence, size));
         };
         tracing::warn!(index = %core.name, sequence, %error, "write log entry");
         match fate(core, store, &doubt).await? {
-            Fate::Written => return check_rank(core, store, doubt, in_doubt).await.map(|()| (sequence, size)),
+            Fate::Written => {
+                claim_or_doubt(core, store, doubt, in_doubt).await?;
+                return Ok((sequence, size));
+            }
             Fate::Void => {
+                claim_or_doubt(core, store, doubt, in_doubt).await?;
                 core.state.lock().applied = sequence;
                 return Err(unavailable(error));
             }
@@ -229,21 +236,30 @@ async fn append(
     }
 }
 
-/// Makes sure that an entry which was written is the newest one, and not one that another process has
-/// left behind.
-async fn check_rank(core: &Core, store: &Store, entry: InDoubt, in_doubt: &mut Option<InDoubt>) -> Result<()> {
-    match is_overtaken(core, store, entry.sequence).await {
-        Ok(false) => Ok(()),
+/// Makes sure that the entry `sequence`, which this process has just written, is the newest one, and not
+/// one that another process has left behind. The inner error means that this is not known.
+async fn claim(core: &Core, store: &Store, sequence: u64) -> Result<Result<(), StoreError>> {
+    match is_overtaken(core, store, sequence).await {
+        Ok(false) => Ok(Ok(())),
         Ok(true) => {
             fence(core);
+            // Nobody will read it; without its file it would look like what is left of a lost index.
+            let key = keys::entry(core.name.as_str(), core.incarnation, sequence)?;
+            if let Err(error) = call(core, store.0.delete(&key)).await {
+                tracing::warn!(index = %core.name, sequence, %error, "remove a log entry that came too late");
+            }
             Err(Error::Fenced(core.name.to_string()))
         }
-        Err(error) => {
-            tracing::warn!(index = %core.name, sequence = entry.sequence, %error, "look at index file");
-            *in_doubt = Some(entry);
-            Err(unavailable(error))
-        }
+        Err(error) => Ok(Err(error)),
     }
+}
+
+/// The same for an entry of which callers still wait.
+async fn claim_or_doubt(core: &Core, store: &Store, entry: InDoubt, in_doubt: &mut Option<InDoubt>) -> Result<()> {
+    let Err(error) = claim(core, store, entry.sequence).await? else { return Ok(()) };
+    tracing::warn!(index = %core.name, sequence = entry.sequence, %error, "look at index file");
+    *in_doubt = Some(entry);
+    Err(unavailable(error))
 }
 
 /// Takes over an entry that was found where this process wanted to write. The last write of a

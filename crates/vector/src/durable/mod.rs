@@ -3,10 +3,11 @@
 //! An index is a file (`_vectors/<name>.lhv1`, see [`crate::lhv1`]) and the log entries behind it
 //! (`_vectors/<name>/log/<incarnation>/<sequence>`). The file names the last entry that it covers.
 //! An entry is written only where nothing is yet (`IfAbsent`), and the next is not begun before the
-//! fate of the one before is known; so the entries behind a file have no gaps, two processes can't
-//! both believe that they write the same index, and loading the file and replaying what follows
-//! gives exactly what was acknowledged. The incarnation keeps the entries of a dropped index from
-//! those of a later one of the same name.
+//! fate of the one before is known; so the entries behind a file have no gaps, and loading the file
+//! and replaying what follows gives exactly what was acknowledged. Two processes can't both believe
+//! that they write the same index: where one wants to write, the other's entry is; or it was covered
+//! by a file and removed, and then the file's tag, looked at after each entry, is another. The
+//! incarnation keeps the entries of a dropped index from those of a later one of the same name.
 
 mod collection;
 mod committer;

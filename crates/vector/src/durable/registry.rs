@@ -412,7 +412,7 @@ mod tests {
             let hits = registry.search("a", request).now_or_never();
             let _ = found.send(hits.map(|hits| hits.expect("searches").results.len()));
         });
-        assert_eq!(answer.recv_timeout(Duration::from_secs(20)), Ok(Some(1)));
+        assert_eq!(answer.recv_timeout(Duration::from_secs(60)), Ok(Some(1)));
         searching.join().expect("ends");
     }
 }

@@ -196,7 +196,36 @@ async fn a_process_that_was_overtaken_acknowledges_nothing_and_erases_nothing() 
     first.drop_index("a").await.expect("drops");
     assert!(second.add("a", items(0..3)).await.is_err());
     drop((first, second));
-    assert!(open(&store).await.list().indexes.is_empty());
+    let registry = open(&store).await;
+    assert!(registry.list().indexes.is_empty() && registry.quarantined().is_empty());
+    assert_eq!(keys(&store).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_process_that_was_overtaken_stops_whatever_its_store_does() {
+    // Whichever of its calls fail, it must not get past the other one's entry by voiding it.
+    for (seed, faults) in (11..31).zip([200, 500, 700].into_iter().cycle()) {
+        let store = Arc::new(FaultyStore::new(seed));
+        let first = open(&store).await;
+        first.create(&request("a", Distance::L2)).await.expect("creates");
+        let second = open(&store).await;
+        first.add("a", items(0..3)).await.expect("adds");
+        first.save_all().await;
+        store.faults.store(faults, Ordering::Relaxed);
+        for _ in 0..5 {
+            let outcome = second.add("a", items(3..6)).await;
+            assert!(outcome.is_err(), "seed {seed}: acknowledged");
+            second.save_all().await;
+        }
+        store.faults.store(0, Ordering::Relaxed);
+        assert!(matches!(second.add("a", items(3..6)).await, Err(Error::Fenced(_))));
+        second.save_all().await;
+        first.add("a", items(6..9)).await.expect("adds");
+        drop((first, second));
+        let registry = open(&store).await;
+        assert_eq!(registry.info("a").expect("there").count, 6);
+        assert!(registry.get("a", "item-0").is_ok() && registry.get("a", "item-3").is_err());
+    }
 }
 
 #[tokio::test]
