@@ -82,7 +82,7 @@ impl FakeHttp {
     pub(crate) fn wait_for(&self, path: &str, times: usize) {
         let asked = self.shared.asked.lock().unwrap();
         let not_yet = |asked: &mut Vec<Asked>| asked.iter().filter(|asked| asked.path == path).count() < times;
-        let (_asked, outcome) = self.shared.more.wait_timeout_while(asked, Duration::from_secs(20), not_yet).unwrap();
+        let (_asked, outcome) = self.shared.more.wait_timeout_while(asked, Duration::from_secs(60), not_yet).unwrap();
         assert!(!outcome.timed_out(), "{path} was not asked for {times} times");
     }
 }

@@ -11,7 +11,7 @@ import sys
 import openai
 
 base_url, token = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "none"
-client = openai.OpenAI(base_url=base_url, api_key=token, max_retries=0, timeout=30)
+client = openai.OpenAI(base_url=base_url, api_key=token, max_retries=0, timeout=120)
 TEXTS = ["Oil prices rise again", "Team wins the football final", "The price of oil rose"]
 
 

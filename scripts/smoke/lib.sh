@@ -8,14 +8,14 @@ export WORK
 declare -A PIDS=() PORTS=()
 STATUS='' BODY=''
 
-# The address of a port that was free a moment ago; each service is told its own.
-free_port() {
-    python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'
-}
+# free_ports COUNT: ports that nobody else takes, not even while their service is down for a moment.
+free_ports() { python3 tests/blackbox/ports.py "$1"; }
 
 # Every service knows where all others will be, so they can be started in any order.
+read -r -a free < <(free_ports "${#SERVICES[@]}")
 for service in "${SERVICES[@]}"; do
-    PORTS[$service]=$(free_port)
+    PORTS[$service]=${free[0]}
+    free=("${free[@]:1}")
     declare -gx "${service^^}_URL=http://127.0.0.1:${PORTS[$service]}"
 done
 
@@ -59,10 +59,10 @@ start_service() {
     shift
     "$BIN/$name" "$@" >>"$WORK/$name.log" 2>&1 &
     PIDS[$name]=$!
-    deadline=$((SECONDS + 30))
-    until curl -fsS -o /dev/null --max-time 2 "${!url}/${START_WAIT:-readyz}" 2>/dev/null; do
+    deadline=$((SECONDS + 120))
+    until curl -fsS -o /dev/null --max-time 10 "${!url}/${START_WAIT:-readyz}" 2>/dev/null; do
         kill -0 "${PIDS[$name]}" 2>/dev/null || fail "$name ended at its start"
-        [ "$SECONDS" -lt "$deadline" ] || fail "$name is not ready after 30 s: $(curl -s "${!url}/readyz")"
+        [ "$SECONDS" -lt "$deadline" ] || fail "$name is not ready after 120 s: $(curl -s "${!url}/readyz")"
         read -r -t 0.05 <> <(:) || true
     done
 }
@@ -81,7 +81,7 @@ request() {
     local method=$1 url=$2
     shift 2
     if [ "$method" = HEAD ]; then set -- --head "$@"; else set -- -X "$method" "$@"; fi
-    STATUS=$(curl -sS --max-time 60 -o "$WORK/body" -D "$WORK/headers" -w '%{http_code}' "$@" "$url") || true
+    STATUS=$(curl -sS --max-time 180 -o "$WORK/body" -D "$WORK/headers" -w '%{http_code}' "$@" "$url") || true
     BODY=$(tr -d '\0' < "$WORK/body" 2>/dev/null || true)
 }
 
@@ -97,6 +97,15 @@ check() {
 json() {
     python3 -c 'import json,sys; b=json.load(open(sys.argv[1])); r=eval(sys.argv[2]); print(r if isinstance(r,str) else json.dumps(r))' "$WORK/body" "$1" \
         || fail "the answer is not the JSON expected: $1"
+}
+
+# health [curl arguments]: the gateway's /v1/health, asked again where a service that runs had no time to answer.
+health() {
+    local deadline=$((SECONDS + 60))
+    check 200 GET "$GATEWAY_URL/v1/health" "$@"
+    while grep -q '"no answer in time"' <<<"$BODY" && [ "$SECONDS" -lt "$deadline" ]; do
+        check 200 GET "$GATEWAY_URL/v1/health" "$@"
+    done
 }
 
 # same WHAT ACTUAL EXPECTED

@@ -119,13 +119,13 @@ def main():
                 lake.wait_ready(name)
             for writer in writers:
                 assert writer.error is None, writer.error
-                writer.check(time.monotonic() + 30)
+                writer.check(time.monotonic() + 120)
         for writer in writers:
             writer.stopping = True
         for writer in writers:
             writer.join(60)
             assert writer.error is None, writer.error
-            writer.check(time.monotonic() + 30)
+            writer.check(time.monotonic() + 120)
         no_orphans(lake)
         assert not lake.panics(), lake.panics()
         print("kills: " + ", ".join(f"{name} {killed[name]}" for name in TABULAR) + f" (in {rounds} rounds)")

@@ -15,13 +15,9 @@ import tempfile
 import time
 import urllib.parse
 
+from ports import free_ports
+
 SERVICES = ["storaged", "catalogd", "ingestd", "queryd", "embedd", "vectord", "gateway"]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Answer:
@@ -42,7 +38,7 @@ class Lakehouse:
         self.bin = pathlib.Path(os.environ["BIN"])
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="lakehouse-blackbox."))
         self.services = services
-        self.ports = {name: free_port() for name in SERVICES}
+        self.ports = dict(zip(SERVICES, free_ports(len(SERVICES))))
         self.processes = {}
         self.starts = {}
         self.quiet = quiet
@@ -87,11 +83,11 @@ class Lakehouse:
         for name in self.services:
             self.wait_ready(name)
 
-    def wait_ready(self, name, seconds=30):
+    def wait_ready(self, name, seconds=120):
         deadline = time.monotonic() + seconds
         while True:
             try:
-                if self.call("GET", "/readyz", service=name, timeout=2).status == 200:
+                if self.call("GET", "/readyz", service=name, timeout=10).status == 200:
                     return
             except OSError:
                 pass
@@ -125,7 +121,7 @@ class Lakehouse:
                     found.append(f"{log.name}: {line[:300]}")
         return found
 
-    def call(self, method, path, body=None, headers=None, service="gateway", timeout=60):
+    def call(self, method, path, body=None, headers=None, service="gateway", timeout=180):
         connection = http.client.HTTPConnection("127.0.0.1", self.ports[service], timeout=timeout)
         try:
             connection.request(method, path, body=body, headers=headers or {})

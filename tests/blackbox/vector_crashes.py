@@ -49,7 +49,7 @@ class Worker(threading.Thread):
 
     def call(self, method, path, body=None):
         try:
-            answer = self.lake.call(method, path, json.dumps(body) if body is not None else None, JSON, service="vectord", timeout=20)
+            answer = self.lake.call(method, path, json.dumps(body) if body is not None else None, JSON, service="vectord", timeout=60)
         except OSError:
             return None
         if answer.status in RETRY:
@@ -121,7 +121,7 @@ class Worker(threading.Thread):
         return len(sample)
 
     def version_of(self, item):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             answer = self.call("GET", f"/vectors/index/work/items/{item}")
             if answer is not None:
@@ -154,7 +154,7 @@ class Merger(Worker):
 
     def version_of(self, item):
         # The source first: an item moves only from there to the destination, never back.
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         versions = []
         for index in ("source", "merged"):
             while (answer := self.call("GET", f"/vectors/index/{index}/items/{item}")) is None:

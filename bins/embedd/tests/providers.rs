@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use support::{Embedd, Upstream, soon};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 fn texts(body: &Value) -> Vec<String> {
@@ -227,10 +227,10 @@ async fn a_connection_that_breaks_is_tried_once_more() {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_502_without_its_address() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let url = format!("http://127.0.0.1:{port}");
+    // A port that refuses: it is taken, but nobody listens.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", taken.local_addr().unwrap());
     let embedd = Embedd::start(&[("embedd.provider", "ollama"), ("embedd.url", &url)]).await;
     let got = embedd.post("/embed", &json!({"texts": ["a"]})).await;
     assert_eq!(got.status, 502);

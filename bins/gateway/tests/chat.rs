@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 async fn gateway_to(endpoint: std::net::SocketAddr, token: &str) -> Gateway {
     let url = ServiceUrl::new(&format!("http://{endpoint}/api/chat/completions")).unwrap();
-    Gateway::start(nobody().await, |config| {
+    Gateway::start(nobody(), |config| {
         config.gateway.chat_url = Some(url);
         config.gateway.chat_token = Secret::new(token);
         config.auth.token = Secret::new("lakehouse-token");
@@ -124,7 +124,7 @@ async fn what_the_endpoint_says_of_the_gateway_is_not_said_to_the_caller() {
 
 #[tokio::test]
 async fn without_an_endpoint_the_key_is_named() {
-    let gateway = Gateway::start(nobody().await, |_| {}).await;
+    let gateway = Gateway::start(nobody(), |_| {}).await;
     let (status, detail, service) = gateway.problem(post("/v1/chat", "{}")).await;
     assert_eq!((status, service.as_deref()), (503, Some("chat")));
     assert!(detail.contains("gateway.chat_url"), "{detail}");
@@ -134,7 +134,7 @@ async fn without_an_endpoint_the_key_is_named() {
 
 #[tokio::test]
 async fn only_post_is_served() {
-    let gateway = Gateway::start(nobody().await, |_| {}).await;
+    let gateway = Gateway::start(nobody(), |_| {}).await;
     let (status, headers, _) = gateway.ask(get("/v1/chat")).await;
     assert_eq!((status, headers["allow"].to_str().unwrap()), (405, "POST"));
 }

@@ -21,7 +21,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[tokio::test]
 async fn a_service_that_is_down_is_named() {
-    let gateway = Gateway::start(nobody().await, |_| {}).await;
+    let gateway = Gateway::start(nobody(), |_| {}).await;
     for (path, service) in [
         ("/v1/storage/objects/a", "storaged"),
         ("/v1/catalog/list", "catalogd"),
@@ -61,13 +61,14 @@ async fn time_spent_on_sending_does_not_count_against_the_service() {
         stream.write_all(OK).await.unwrap();
     })
     .await;
-    let gateway = Gateway::start(service, |config| config.gateway.response_timeout_seconds = 1).await;
+    let gateway = Gateway::start(service, |config| config.gateway.response_timeout_seconds = 3).await;
     let mut caller = TcpStream::connect(gateway.address).await.unwrap();
     let head = b"PUT /v1/storage/objects/a HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: chunked\r\n\r\n";
     caller.write_all(head).await.unwrap();
-    for _ in 0..4 {
+    // Longer than the limit in all, and each pause far shorter, whatever else the machine does.
+    for _ in 0..33 {
         caller.write_all(b"4\r\nmore\r\n").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     caller.write_all(b"3\r\nend\r\n0\r\n\r\n").await.unwrap();
     let answer = read_until(&mut caller, "\r\n\r\nok").await;
@@ -201,7 +202,7 @@ async fn a_service_that_restarted_is_found_again_whatever_the_method() {
         idle.notify_one();
         soon(closing.recv()).await.unwrap();
         // Until the gateway's system has seen the close as well; the two share one kernel.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -231,7 +232,7 @@ async fn a_body_that_waits_for_a_word_survives_a_service_that_restarted() {
     assert_eq!(gateway.ask(get("/v1/storage/objects/a")).await.2, "ok");
     idle.notify_one();
     soon(closing.recv()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let mut upload = request(Method::PUT, "/v1/storage/objects/a", "the body");
     upload.headers_mut().insert("expect", "100-continue".parse().unwrap());
     assert_eq!(soon(gateway.ask(upload)).await.2, "ok");

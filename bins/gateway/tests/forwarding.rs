@@ -15,7 +15,7 @@ async fn each_path_goes_to_its_service_without_the_prefix() {
         fakes.push(Fake::echo().await);
     }
     let urls: Vec<_> = fakes.iter().map(|fake| url_of(fake.address)).collect();
-    let gateway = Gateway::start(nobody().await, |config| {
+    let gateway = Gateway::start(nobody(), |config| {
         let [storaged, catalogd, ingestd, queryd, vectord, embedd] = <[_; 6]>::try_from(urls).unwrap();
         config.gateway.storaged_url = storaged;
         config.gateway.catalogd_url = catalogd;
@@ -69,7 +69,7 @@ async fn the_path_arrives_byte_for_byte() {
 async fn a_base_path_in_a_service_s_url_stands_before_the_rest() {
     let fake = Fake::echo().await;
     let base = lakehouse_common::config::ServiceUrl::new(&format!("http://{}/lake/", fake.address)).unwrap();
-    let gateway = Gateway::start(nobody().await, |config| config.gateway.queryd_url = base).await;
+    let gateway = Gateway::start(nobody(), |config| config.gateway.queryd_url = base).await;
     assert_eq!(gateway.ask(post("/v1/sql", "{}")).await.2, "/lake/sql");
 }
 

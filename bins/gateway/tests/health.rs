@@ -16,6 +16,23 @@ async fn ready(report: &'static str, status: u16) -> std::net::SocketAddr {
     serve(Router::new().route("/readyz", route_get(async move || (status, report)))).await.0
 }
 
+/// The answer to `path`. A service that runs and can't answer within the two seconds that the gateway
+/// gives it, because the machine does something else, is asked again; but for those that are `silent`.
+async fn health(gateway: &Gateway, path: &str, silent: &[&str]) -> (u16, Value) {
+    for left in (0..20).rev() {
+        let (status, _, body) = gateway.ask(get(path)).await;
+        assert!(!String::from_utf8_lossy(&body).contains("127.0.0.1"), "no address is told");
+        let health: Value = serde_json::from_slice(&body).unwrap();
+        let late = |(name, report): (&String, &Value)| {
+            report["reason"] == "no answer in time" && !silent.contains(&name.as_str())
+        };
+        if left == 0 || !health["services"].as_object().unwrap().iter().any(late) {
+            return (status, health);
+        }
+    }
+    unreachable!("the last one is returned");
+}
+
 #[tokio::test]
 async fn each_service_s_state_is_shown() {
     let well = ready(r#"{"status":"ready","waiting":[],"degraded":[]}"#, 200).await;
@@ -28,7 +45,7 @@ async fn each_service_s_state_is_shown() {
         std::future::pending::<()>().await;
     })
     .await;
-    let down = nobody().await;
+    let down = nobody();
     let gateway = Gateway::start(well, |config| {
         config.gateway.catalogd_url = url_of(starting);
         config.gateway.vectord_url = url_of(partly);
@@ -37,8 +54,7 @@ async fn each_service_s_state_is_shown() {
         config.gateway.ingestd_url = url_of(down);
     })
     .await;
-    let (status, _, body) = gateway.ask(get("/v1/health")).await;
-    let health: Value = serde_json::from_slice(&body).unwrap();
+    let (status, health) = health(&gateway, "/v1/health", &["queryd"]).await;
     assert_eq!((status, &health["status"]), (200, &Value::from("degraded")));
     let services = &health["services"];
     for (service, state) in [
@@ -56,7 +72,6 @@ async fn each_service_s_state_is_shown() {
     assert_eq!(services["vectord"]["degraded"][0]["what"], "index a");
     assert_eq!(services["ingestd"]["reason"], "can't be reached");
     assert_eq!(services["queryd"]["reason"], "no answer in time");
-    assert!(!String::from_utf8_lossy(&body).contains("127.0.0.1"), "no address is told");
     assert_eq!(gateway.ask(get("/v1/health?strict=true")).await.0, 503);
     assert_eq!(gateway.problem(get("/v1/health?strict=maybe")).await.0, 400);
 }
@@ -65,15 +80,14 @@ async fn each_service_s_state_is_shown() {
 async fn when_all_is_well_it_says_so() {
     let well = ready(r#"{"status":"ready"}"#, 200).await;
     let gateway = Gateway::start(well, |_| {}).await;
-    let (status, _, body) = gateway.ask(get("/v1/health?strict=true")).await;
-    let health: Value = serde_json::from_slice(&body).unwrap();
+    let (status, health) = health(&gateway, "/v1/health?strict=true", &[]).await;
     assert_eq!((status, &health["status"]), (200, &Value::from("ok")), "{health:#}");
     assert_eq!(health["services"].as_object().unwrap().len(), Service::ALL.len());
 }
 
 #[tokio::test]
 async fn the_index_leads_to_the_description() {
-    let gateway = Gateway::start(nobody().await, |_| {}).await;
+    let gateway = Gateway::start(nobody(), |_| {}).await;
     for path in ["/", "/v1"] {
         let (status, _, body) = gateway.ask(get(path)).await;
         let index: Value = serde_json::from_slice(&body).unwrap();

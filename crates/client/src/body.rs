@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn standing_still_is_the_service_s_fault_unless_the_caller_is_slow() {
-        let short = Duration::from_millis(20);
+        let short = Duration::from_millis(100);
         // Nobody polls the body: the service takes nothing.
         let upload = Upload::new(source(vec![Ok("ab")]), None);
         assert_eq!(upload.watch(short, short, std::future::pending::<()>()).await, Err(short));

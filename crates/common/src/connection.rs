@@ -120,12 +120,12 @@ mod tests {
         assert_eq!(write_endlessly(connection).await, io::ErrorKind::TimedOut);
     }
 
-    /// A third of the send buffer is gone only after most of a second at this pace.
+    /// A third of the send buffer is gone only after more than a second at this pace.
     #[tokio::test]
     async fn a_slow_but_steady_reader_gets_its_bytes() {
-        let (mut peer, connection) = pair(Duration::from_millis(500)).await;
+        let (mut peer, connection) = pair(Duration::from_secs(1)).await;
         let writing = tokio::spawn(write_endlessly(connection));
-        let mut pace = interval(Duration::from_millis(20));
+        let mut pace = interval(Duration::from_millis(40));
         let mut some = vec![0_u8; 16 << 10];
         for _ in 0..125 {
             pace.tick().await;

@@ -168,7 +168,7 @@ pub(crate) fn options() -> (TempDir, Options) {
         threads: 2,
         max_concurrent: 2,
         max_queued: 2,
-        timeout: Duration::from_secs(20),
+        timeout: Duration::from_secs(60),
         max_result_bytes: 64 << 20,
         isolation: Isolation::Threads,
     };

@@ -144,7 +144,7 @@ impl Service {
 
     /// Asks for `path` until the answer is right.
     pub(crate) async fn until(&self, what: &str, path: &str, right: impl Fn(&Answer) -> bool) -> Answer {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let answer = self.get(path).await;
             if right(&answer) {

@@ -209,7 +209,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let connector = Connector::new("storaged", &url).unwrap();
-        let (io, accepted) = tokio::join!(connector.connect(Duration::from_secs(5)), listener.accept());
+        let (io, accepted) = tokio::join!(connector.connect(Duration::from_secs(60)), listener.accept());
         let (mut io, (mut service, _)) = (io.unwrap(), accepted.unwrap());
         io.write_all(b"some of a large body").await.unwrap();
         service.write_all(b"no").await.unwrap();
@@ -235,7 +235,7 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         };
-        let (io, ()) = tokio::join!(connector.connect(Duration::from_secs(5)), server);
+        let (io, ()) = tokio::join!(connector.connect(Duration::from_secs(60)), server);
         assert!(io.is_err());
     }
 }

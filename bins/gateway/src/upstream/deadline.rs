@@ -64,7 +64,7 @@ mod tests {
         deadline.set(Duration::from_secs(3600));
         for after in [30, 5, 40] {
             let took = reached(&mut deadline, after).await;
-            assert!((u128::from(after)..5_000).contains(&took), "{after} ms took {took} ms");
+            assert!((u128::from(after)..60_000).contains(&took), "{after} ms took {took} ms");
         }
     }
 

@@ -19,12 +19,12 @@ use lakehouse_common::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
 };
 
 /// Nothing in these tests takes this long unless it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Fails the test instead of hanging it.
 pub async fn soon<T>(work: impl Future<Output = T>) -> T {
@@ -201,9 +201,13 @@ pub async fn serve(router: Router) -> (SocketAddr, JoinHandle<()>) {
     (address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
 }
 
-/// An address that nothing listens on.
-pub async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// An address that nothing listens on, and that nobody else is given while this process lives.
+pub fn nobody() -> SocketAddr {
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = taken.local_addr().unwrap();
+    std::mem::forget(taken);
+    address
 }
 
 /// A service that is handed each connection, with its number from 0.

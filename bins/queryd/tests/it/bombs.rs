@@ -21,10 +21,11 @@ use crate::service::{Service, workers};
 const SHARE: u64 = 128 << 20;
 const BESIDE: u64 = SHARE / 4 + (256 << 20) + (128 << 20);
 
-const TIMEOUT: Duration = Duration::from_millis(1_200);
+/// The harmless statements have no more, on a machine that does other things as well.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long after its time a statement may be answered: DuckDB is asked to stop, then killed.
-const LATE: Duration = Duration::from_millis(2_500);
+const LATE: Duration = Duration::from_secs(10);
 
 const BOMBS: &[&str] = &[
     // Rows without end.
@@ -138,7 +139,9 @@ async fn bombs_meet_a_limit_and_the_service_lives_on() {
         outcomes.push(format!("{outcome:>10} {took:>8.1?} then {:>7.1?}  {bomb}", after.elapsed()));
     }
     for dud in DUDS {
+        let started = Instant::now();
         assert_eq!(service.sql(dud).await.status, 200, "{dud}");
+        outcomes.push(format!("{:>10} {:>8.1?}  {dud}", 200, started.elapsed()));
     }
     let peak = watch.peak();
     println!("{}\npeak {} MB", outcomes.join("\n"), peak >> 20);

@@ -28,7 +28,10 @@ use lakehouse_types::{ObjectKey, catalog::ListResponse};
 use queryd::RemoteCatalog;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::Semaphore,
+};
 
 use crate::{lake::Lake, service::client};
 
@@ -170,7 +173,7 @@ async fn a_service_waits_for_catalogd_and_then_serves_what_it_has() {
     assert_eq!(serde_json::from_str::<Value>(&get("/health").await.1).unwrap()["sandbox"], "none");
     stub.held.store(false, Ordering::SeqCst);
     stub.hold.add_permits(100);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while get("/readyz").await.0 != 200 {
         assert!(tokio::time::Instant::now() < deadline, "not ready");
     }
@@ -204,10 +207,10 @@ async fn a_service_waits_for_catalogd_and_then_serves_what_it_has() {
 #[tokio::test]
 async fn a_catalogd_that_is_not_there_is_503() {
     use lakehouse_types::{ErrorKind, ServiceError as _};
-    let gone = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
+    // A port that refuses: it is taken, but nobody listens.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = format!("http://{}", taken.local_addr().unwrap());
     let error = remote(&gone).snapshot().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.detail(), "catalogd is not available");

@@ -117,7 +117,7 @@ impl Service {
     }
 
     pub(crate) async fn until_idle(&self) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         while self.engine.stats().running > 0 {
             assert!(tokio::time::Instant::now() < deadline, "a query still runs");
             tokio::task::yield_now().await;
@@ -144,7 +144,7 @@ pub(crate) fn workers(cache: &Path) -> Vec<u32> {
 pub(crate) fn client() -> reqwest::Client {
     // Built without a default provider; it is never used over plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap()
+    reqwest::Client::builder().timeout(Duration::from_secs(120)).build().unwrap()
 }
 
 pub(crate) fn options(directory: &Path) -> Options {
@@ -157,7 +157,7 @@ pub(crate) fn options(directory: &Path) -> Options {
         threads: 2,
         max_concurrent: 2,
         max_queued: 4,
-        timeout: Duration::from_secs(20),
+        timeout: Duration::from_secs(60),
         max_result_bytes: 256 << 20,
         isolation: Isolation::Process { program: env!("CARGO_BIN_EXE_queryd").into() },
     }

@@ -214,7 +214,7 @@ pub(crate) fn ids(manifest: &Manifest) -> BTreeSet<String> {
 
 /// Lets other tasks run until `done`.
 pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !done().await {
         assert!(std::time::Instant::now() < deadline, "it never came to this: {what}");
         tokio::task::yield_now().await;

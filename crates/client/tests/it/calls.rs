@@ -7,7 +7,7 @@ use lakehouse_types::{
     embed::EmbedRequest,
 };
 
-use crate::server::{Act, Server, answer, options, problem, with};
+use crate::server::{Act, Server, answer, options, options_for, problem, with};
 
 const MANIFEST: &str = r#"{"name":"O'Brien's data","version":3,"schema_fingerprint":"f","schema":[],"objects":[],
     "rows":5,"bytes":300,"created_ms":1,"updated_ms":2}"#;
@@ -107,12 +107,15 @@ async fn a_deletion_whose_answer_got_lost_is_not_taken_for_none() {
 
 #[tokio::test]
 async fn no_answer_is_a_timeout_and_no_service_is_unavailable() {
-    let quick = ClientOptions { retries: 0, ..options() };
+    let quick = ClientOptions { retries: 0, ..options_for(&Act::Silence) };
     let server = Server::start([Act::Silence]).await;
-    let error = CatalogClient::new(server.url(), quick.clone()).unwrap().manifest(&name()).await.unwrap_err();
+    let error = CatalogClient::new(server.url(), quick).unwrap().manifest(&name()).await.unwrap_err();
     assert_eq!((error.kind(), error.answered()), (ErrorKind::Timeout, None));
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = CatalogClient::new(format!("http://{closed}"), quick).unwrap();
+    // A port that refuses: it is taken, but nobody listens.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = taken.local_addr().unwrap();
+    let client = CatalogClient::new(format!("http://{closed}"), ClientOptions { retries: 0, ..options() }).unwrap();
     let error = client.manifest(&name()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.retry_after().is_some());

@@ -194,13 +194,26 @@ async fn read_line(connection: &mut BufReader<TcpStream>) -> Option<String> {
     (read > 0).then(|| line.trim_end().to_owned())
 }
 
-/// Short waits, so that a test of a limit is a quick one.
+/// Limits that no answer comes near, however busy the machine is.
 pub(crate) fn options() -> ClientOptions {
+    let long = Duration::from_secs(60);
     ClientOptions {
-        timeout: Duration::from_millis(150),
-        idle_timeout: Duration::from_millis(150),
-        commit_timeout: Duration::from_millis(150),
-        retry_window: Duration::from_secs(5),
+        connect_timeout: long,
+        timeout: long,
+        idle_timeout: long,
+        commit_timeout: long,
+        retry_window: Duration::from_secs(30),
         ..ClientOptions::default()
     }
+}
+
+/// Waits of this length, for a test of what comes after one. Answers before and after it must come
+/// within it too.
+pub(crate) fn impatient(limit: Duration) -> ClientOptions {
+    ClientOptions { timeout: limit, idle_timeout: limit, commit_timeout: limit, ..options() }
+}
+
+/// For one request that is treated so: short waits where nothing else would end it.
+pub(crate) fn options_for(act: &Act) -> ClientOptions {
+    if matches!(act, Act::Silence | Act::Stall) { impatient(Duration::from_secs(1)) } else { options() }
 }

@@ -11,7 +11,7 @@ use lakehouse_types::{
     context::{RequestContext, scope},
 };
 
-use crate::server::{Act, Server, answer, options, problem, with};
+use crate::server::{Act, Server, answer, options, options_for, problem, with};
 
 const DATE: &str = "last-modified: Sun, 06 Nov 1994 08:49:37 GMT";
 
@@ -184,8 +184,10 @@ async fn an_answer_that_makes_no_sense_is_an_error_and_not_an_object() {
 #[tokio::test]
 async fn a_body_that_breaks_off_or_stands_still_is_an_error_and_not_an_end() {
     for (act, kind) in [(Act::Truncated, io::ErrorKind::ConnectionAborted), (Act::Stall, io::ErrorKind::TimedOut)] {
+        let options = options_for(&act);
         let server = Server::start([act]).await;
-        let object = client(&server).get(&key(), GetOptions::default()).await.unwrap();
+        let store = StoreClient::new(server.url(), options).unwrap();
+        let object = store.get(&key(), GetOptions::default()).await.unwrap();
         match collect(object.body, 1000).await {
             Err(Error::Body(error)) => assert_eq!(error.kind(), kind),
             other => panic!("{other:?}"),

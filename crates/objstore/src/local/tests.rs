@@ -2,7 +2,7 @@ use std::{
     fs,
     os::unix::fs::{FileTypeExt as _, symlink},
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::StreamExt as _;
@@ -220,29 +220,35 @@ async fn a_listing_sees_what_changes_between_its_pages() {
 }
 
 /// 20,000 names in one directory by pages of 100: were each page to read it all, this would take
-/// 200 times as long as one reading. The bound leaves room for a slow machine.
+/// 200 times as long as one reading. The bound leaves room for a slow machine, and the best of three
+/// is what the machine takes when it does nothing else meanwhile.
 #[tokio::test]
 async fn paging_does_not_read_the_directory_for_every_page() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path()).unwrap();
+    drop(open(dir.path()).unwrap());
     let objects = dir.path().join("objects");
     for i in 0..20_000 {
         fs::File::create(objects.join(format!("{i:05}"))).unwrap();
     }
-    let began = Instant::now();
-    assert_eq!(store.list("", None, 100_000).await.unwrap().objects.len(), 20_000);
-    let whole = began.elapsed();
-    let (mut after, mut seen) = (None, 0);
-    let began = Instant::now();
-    loop {
-        let page = store.list("", after.as_deref(), 100).await.unwrap();
-        seen += page.objects.len();
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
+    let (mut whole, mut paged) = (Duration::MAX, Duration::MAX);
+    for _ in 0..3 {
+        // Opened anew, it has kept nothing of the time before.
+        let store = open(dir.path()).unwrap();
+        let began = Instant::now();
+        assert_eq!(store.list("", None, 100_000).await.unwrap().objects.len(), 20_000);
+        whole = whole.min(began.elapsed());
+        let (mut after, mut seen) = (None, 0);
+        let began = Instant::now();
+        loop {
+            let page = store.list("", after.as_deref(), 100).await.unwrap();
+            seen += page.objects.len();
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
         }
+        paged = paged.min(began.elapsed());
+        assert_eq!(seen, 20_000);
     }
-    let paged = began.elapsed();
-    assert_eq!(seen, 20_000);
     assert!(paged < 20 * whole, "in one page {whole:?}, in 200 pages {paged:?}");
 }

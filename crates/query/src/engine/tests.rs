@@ -205,7 +205,7 @@ async fn datasets_may_share_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn time_is_limited_and_the_place_is_free_again() {
     let fixture = Fixture::new(|options| {
-        options.timeout = Duration::from_millis(300);
+        options.timeout = Duration::from_secs(1);
         options.max_concurrent = 1;
     })
     .await;
