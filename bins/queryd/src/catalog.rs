@@ -65,7 +65,7 @@ impl Inner {
         let snapshot = match (changed, known) {
             (Some((list, tag)), known) => {
                 let before = known.map(|(_, snapshot)| snapshot).unwrap_or_default();
-                let snapshot = Arc::new(before.with(list.datasets));
+                let snapshot = Arc::new(before.with(list.datasets).beside_damaged(list.damaged));
                 *self.known.lock() = Some((tag, Arc::clone(&snapshot)));
                 snapshot
             }

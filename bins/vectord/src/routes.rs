@@ -101,11 +101,7 @@ async fn add(
         drop(room);
         added
     };
-    let adding = match context::current() {
-        Some(context) => tokio::spawn(context::scope(context, add)),
-        None => tokio::spawn(add),
-    };
-    let added = adding.await.map_err(|error| {
+    let added = tokio::spawn(context::carried(add)).await.map_err(|error| {
         tracing::error!(%error, "add items");
         ApiError::new(ErrorKind::Internal, "an internal error; the log has it under this request id")
     })?;

@@ -376,11 +376,7 @@ async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let work = work.in_current_span();
-    let task = match context::current() {
-        Some(context) => tokio::spawn(context::scope(context, work)),
-        None => tokio::spawn(work),
-    };
-    task.await.map_err(|error| Error::Internal(format!("change dataset: {error}")))?
+    tokio::spawn(context::carried(work)).await.map_err(|error| Error::Internal(format!("change dataset: {error}")))?
 }
 
 fn now_ms() -> i64 {

@@ -1,4 +1,7 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use lakehouse_types::{Name, catalog::Manifest};
@@ -21,6 +24,8 @@ pub trait Catalog: Send + Sync + 'static {
 pub struct Snapshot {
     /// By folded name.
     datasets: HashMap<String, Arc<Manifest>>,
+    /// Folded names of those that the catalog can't read.
+    damaged: HashSet<String>,
 }
 
 impl Snapshot {
@@ -40,7 +45,19 @@ impl Snapshot {
             let manifest = same.map_or_else(|| Arc::new(manifest), Arc::clone);
             (folded, manifest)
         };
-        Self { datasets: manifests.into_iter().map(share).collect() }
+        Self { datasets: manifests.into_iter().map(share).collect(), damaged: HashSet::new() }
+    }
+
+    /// The same, beside datasets that the catalog can't read, by their folded names.
+    #[must_use]
+    pub fn beside_damaged(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { damaged: names.into_iter().collect(), ..self }
+    }
+
+    /// Is `name` a dataset that the catalog can't read?
+    #[must_use]
+    pub fn is_damaged(&self, name: &str) -> bool {
+        Name::new(name).is_ok_and(|name| self.damaged.contains(&name.folded()))
     }
 
     /// The dataset that SQL means by `name`, in whatever case.

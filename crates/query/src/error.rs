@@ -20,6 +20,12 @@ pub enum Error {
         /// Datasets with a name much like it.
         similar: Vec<String>,
     },
+    /// It names a dataset whose newest version the catalog can't read.
+    #[error("the catalog can't read dataset `{name}`; catalogd's /readyz says why")]
+    DamagedDataset {
+        /// As the statement spells it.
+        name: String,
+    },
     /// The answer is over its limit.
     #[error("the result is larger than {limit} bytes: select less, or aggregate")]
     ResultTooLarge {
@@ -129,7 +135,7 @@ impl ServiceError for Error {
             Self::ResultTooLarge { .. } | Self::Memory(_) | Self::CacheTooSmall { .. } => ErrorKind::TooLarge,
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Busy { .. } | Self::Cancelled | Self::CacheFull { .. } | Self::Killed => ErrorKind::Unavailable,
-            Self::BadFile { .. } => ErrorKind::BadGateway,
+            Self::BadFile { .. } | Self::DamagedDataset { .. } => ErrorKind::BadGateway,
             Self::Dependency { kind, .. } => *kind,
             Self::Internal(_) => ErrorKind::Internal,
         }

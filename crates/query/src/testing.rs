@@ -101,7 +101,8 @@ pub(crate) struct FakeLake {
 impl Catalog for FakeLake {
     async fn snapshot(&self) -> Result<Arc<Snapshot>, Error> {
         let stale = self.stale.lock().pop();
-        Ok(Arc::new(Snapshot::new(stale.unwrap_or_else(|| self.manifests.lock().clone()))))
+        let snapshot = Snapshot::new(stale.unwrap_or_else(|| self.manifests.lock().clone()));
+        Ok(Arc::new(snapshot.beside_damaged(["torn".to_owned()])))
     }
 }
 

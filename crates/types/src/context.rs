@@ -25,7 +25,18 @@ pub fn current() -> Option<Arc<RequestContext>> {
     CURRENT.try_with(Arc::clone).ok()
 }
 
-/// Runs `work` with `context` as the current one. Wrap a spawned task in this to keep it.
+/// `work`, to be run as a task of its own, with the context of the task that calls this.
+pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let context = current();
+    async move {
+        match context {
+            Some(context) => scope(context, work).await,
+            None => work.await,
+        }
+    }
+}
+
+/// Runs `work` with `context` as the current one.
 pub async fn scope<F: Future>(context: Arc<RequestContext>, work: F) -> F::Output {
     CURRENT.scope(context, work).await
 }
@@ -39,7 +50,10 @@ mod tests {
         let context = Arc::new(RequestContext { request_id: "r1".into(), traceparent: None });
         assert_eq!(current(), None);
         let inside = scope(Arc::clone(&context), async { current() }).await;
-        assert_eq!(inside, Some(context));
+        assert_eq!(inside.as_ref(), Some(&context));
         assert_eq!(current(), None);
+        let carried_on = scope(context, async { tokio::spawn(carried(async { current() })).await }).await;
+        assert_eq!(carried_on.unwrap(), inside);
+        assert_eq!(tokio::spawn(carried(async { current() })).await.unwrap(), None);
     }
 }

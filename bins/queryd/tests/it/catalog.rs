@@ -67,7 +67,7 @@ async fn list(State(stub): State<Arc<Stub>>, headers: HeaderMap) -> Response {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }
     stub.full.fetch_add(1, Ordering::SeqCst);
-    ([(header::ETAG, tag)], axum::Json(ListResponse { datasets, ..ListResponse::default() })).into_response()
+    ([(header::ETAG, tag)], axum::Json(ListResponse { datasets, damaged: vec!["torn".to_owned()] })).into_response()
 }
 
 async fn object(State(stub): State<Arc<Stub>>, Path(key): Path<String>) -> Response {
@@ -107,6 +107,7 @@ async fn an_unchanged_catalog_is_not_read_again() {
     stub.lake.put("b", 0, 500).await;
     let second = catalog.snapshot().await.unwrap();
     assert!(second.get("b").is_some() && first.get("b").is_none());
+    assert!(second.is_damaged("Torn") && !second.is_damaged("b"));
     assert!(Arc::ptr_eq(first.get("a").unwrap(), second.get("a").unwrap()));
 }
 

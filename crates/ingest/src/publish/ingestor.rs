@@ -139,11 +139,7 @@ impl Ingestor {
             let _turn = turn;
             ingestor.commit(&ready).await
         };
-        let commit = match context::current() {
-            Some(context) => tokio::spawn(context::scope(context, commit)),
-            None => tokio::spawn(commit),
-        };
-        commit.await.map_err(Error::during("commit ingest"))?
+        tokio::spawn(context::carried(commit)).await.map_err(Error::during("commit ingest"))?
     }
 
     /// Answers for an object that the newest version of the dataset has already. `None` where that

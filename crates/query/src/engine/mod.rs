@@ -231,9 +231,10 @@ impl Engine {
         let mut objects: Vec<DataObject> = Vec::new();
         let mut spans: Vec<(&String, &Arc<Manifest>, Range<usize>)> = Vec::with_capacity(names.len());
         for name in names {
-            let dataset = snapshot
-                .get(name)
-                .ok_or_else(|| Error::UnknownDataset { name: name.clone(), similar: snapshot.similar(name) })?;
+            let dataset = snapshot.get(name).ok_or_else(|| match snapshot.is_damaged(name) {
+                true => Error::DamagedDataset { name: name.clone() },
+                false => Error::UnknownDataset { name: name.clone(), similar: snapshot.similar(name) },
+            })?;
             // Two spellings of one name are two tables over the same files.
             let known = spans.iter().find(|(_, known, _)| Arc::ptr_eq(known, dataset));
             let span = known.map_or_else(

@@ -109,6 +109,9 @@ async fn a_name_that_is_no_dataset_is_named() {
     assert_eq!(fixture.rows("SELECT * FROM wether").await, json!([[2]]));
     fixture.lake.manifests.lock().retain(|manifest| manifest.name.as_str() != "wether");
     assert!(matches!(fixture.error("SELECT * FROM wether").await, Error::UnknownDataset { .. }));
+    let error = fixture.error("SELECT * FROM Torn").await;
+    assert_eq!(error.kind(), ErrorKind::BadGateway);
+    assert_eq!(error.detail(), "the catalog can't read dataset `Torn`; catalogd's /readyz says why");
 }
 
 #[tokio::test(flavor = "multi_thread")]
