@@ -69,6 +69,17 @@ impl Error {
         }
     }
 
+    /// Which of the services below failed, in words for the caller.
+    fn outage(&self) -> Option<&'static str> {
+        match (self, self.kind()) {
+            (Self::Store(_), ErrorKind::Unavailable) => Some("the object store is not available"),
+            (Self::Store(_), _) => Some("the object store failed"),
+            (Self::Catalog(_), ErrorKind::Unavailable) => Some("the catalog is not available"),
+            (Self::Catalog(_), ErrorKind::BadGateway) => Some("the catalog failed"),
+            _ => None,
+        }
+    }
+
     /// For `map_err`: wraps a cause with what was being done.
     pub(crate) fn during<E>(action: &'static str) -> impl FnOnce(E) -> Self
     where
@@ -101,23 +112,19 @@ impl ServiceError for Error {
     }
 
     fn detail(&self) -> String {
+        if let Some(outage) = self.outage() {
+            return format!("{outage}; nothing has changed");
+        }
         match self {
-            Self::Store(_) => match self.kind() {
-                ErrorKind::Unavailable => format!("the object store is not available{UNCHANGED}"),
-                _ => format!("the object store failed{UNCHANGED}"),
-            },
-            Self::Catalog(error) => match self.kind() {
-                ErrorKind::Unavailable => format!("the catalog is not available{UNCHANGED}"),
-                ErrorKind::BadGateway => format!("the catalog failed{UNCHANGED}"),
-                // Only drift names columns.
-                ErrorKind::Conflict if error.extensions().contains_key("columns") => {
-                    format!("{}; `types=` declares what a column is, or use another name", error.detail())
-                }
-                _ => error.detail(),
-            },
+            // Only drift names columns.
+            Self::Catalog(error)
+                if self.kind() == ErrorKind::Conflict && error.extensions().contains_key("columns") =>
+            {
+                format!("{}; `types=` declares what a column is, or use another name", error.detail())
+            }
+            Self::Catalog(error) => error.detail(),
             Self::Unconfirmed(error) => {
-                let cause = error.detail();
-                let cause = cause.strip_suffix(UNCHANGED).unwrap_or(&cause);
+                let cause = error.outage().map_or_else(|| error.detail(), str::to_owned);
                 format!("{cause}; the file may have been taken all the same: sending it again is safe")
             }
             Self::Internal { .. } => "an internal error; the log has it under this request id".to_owned(),
@@ -148,9 +155,6 @@ impl ServiceError for Error {
         members
     }
 }
-
-/// How the words of an error end before anything was committed.
-const UNCHANGED: &str = "; nothing has changed";
 
 /// How long a caller waits where an upstream doesn't say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);

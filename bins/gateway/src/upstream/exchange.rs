@@ -95,7 +95,9 @@ impl Connection {
         match result {
             Some(Ok(answer)) => {
                 // Only now: a request that got nowhere is sent again, with its body.
-                upload.inspect(|upload| upload.answered());
+                if let Some(upload) = &upload {
+                    upload.answered();
+                }
                 Ok(answer)
             }
             Some(Err(error)) => Err(failure(error, upload.as_deref(), service)),

@@ -114,7 +114,7 @@ impl Ingestor {
         let facts = match Facts::of(&*self.catalog).await {
             Ok(facts) => facts,
             Err(error) => {
-                self.markers.release(hold).await?;
+                self.give_up(hold).await;
                 return Err(error);
             }
         };
@@ -219,11 +219,16 @@ impl Ingestor {
             Err(error) if removing => Err(error),
             Err(error) => {
                 // Ingests wait for keys that are announced, and none of these will be removed.
-                if let Err(error) = self.markers.release(hold).await {
-                    tracing::warn!(%error, "take back the announcement of a sweep that failed");
-                }
+                self.give_up(hold).await;
                 Err(error)
             }
+        }
+    }
+
+    /// Takes back what a sweep that failed has announced, as far as possible: its error is told already.
+    async fn give_up(&self, hold: super::marker::Hold) {
+        if let Err(error) = self.markers.release(hold).await {
+            tracing::warn!(%error, "take back the announcement of a sweep that failed");
         }
     }
 

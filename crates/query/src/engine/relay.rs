@@ -104,9 +104,10 @@ impl Relay {
         let patience = PATIENCE * self.options.timeout + Duration::from_secs(self.taken / SLOWEST_BYTES_PER_SECOND);
         let patience = patience.saturating_sub(self.waited).min(self.options.timeout);
         let sent = tokio::time::timeout(patience, to.send(Ok(Item::Piece(piece)))).await;
-        self.waited += began.elapsed();
+        let waited = began.elapsed();
+        self.waited += waited;
+        self.deadline += waited;
         self.taken += size;
-        self.deadline += began.elapsed();
         if matches!(sent, Ok(Ok(()))) {
             return Ok(());
         }

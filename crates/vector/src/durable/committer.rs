@@ -15,7 +15,7 @@ use super::{
     collection::{Core, Request, Status, Store},
     keys,
     log::{self, Head, Operation},
-    save::{fence, is_overtaken},
+    save::{FILE_IS_ANOTHERS, fence, is_overtaken},
 };
 use crate::{Change, Error, Outcome, Result};
 
@@ -242,7 +242,7 @@ async fn claim(core: &Core, store: &Store, sequence: u64) -> Result<Result<(), S
     match is_overtaken(core, store, sequence).await {
         Ok(false) => Ok(Ok(())),
         Ok(true) => {
-            fence(core);
+            fence(core, FILE_IS_ANOTHERS);
             // Nobody will read it; without its file it would look like what is left of a lost index.
             let key = keys::entry(core.name.as_str(), core.incarnation, sequence)?;
             if let Err(error) = call(core, store.0.delete(&key)).await {
@@ -276,8 +276,7 @@ async fn adopt(core: &Arc<Core>, found: &Bytes, sequence: u64) -> Result<()> {
             check_status(core)
         }
         _ => {
-            core.status.set(Status::Fenced);
-            tracing::error!(index = %core.name, sequence, "another process writes this index; it is read-only here now");
+            fence(core, &format!("another process has written entry {sequence}"));
             Err(Error::Fenced(core.name.to_string()))
         }
     }

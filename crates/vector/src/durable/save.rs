@@ -91,7 +91,7 @@ async fn recognise(core: &Core, store: &Store, key: &ObjectKey) {
             let mut state = core.state.lock();
             (state.etag, state.file_bytes) = (etag, size);
         }
-        Ok(None) => fence(core),
+        Ok(None) => fence(core, FILE_IS_ANOTHERS),
         // Not known: the next save tries again.
         Err(_) => {}
     }
@@ -138,12 +138,15 @@ pub(super) async fn is_overtaken(core: &Core, store: &Store, sequence: u64) -> R
     Ok(file_within(core, store, &key, sequence - 1).await?.is_none())
 }
 
+/// Why an index is fenced whose file shows it.
+pub(super) const FILE_IS_ANOTHERS: &str = "the index's file is gone or another's";
+
 /// Another process writes the index, or has dropped it: from here on it is read-only.
-pub(super) fn fence(core: &Core) {
+pub(super) fn fence(core: &Core, why: &str) {
     let _state = core.state.lock();
     if core.status.get() == Status::Serving {
         core.status.set(Status::Fenced);
-        tracing::error!(index = %core.name, "the index's file is gone or another's; it is read-only here now");
+        tracing::error!(index = %core.name, why, "an index is read-only here now");
     }
 }
 
