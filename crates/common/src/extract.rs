@@ -2,11 +2,13 @@
 //! unknown field or a bad query, 413 past the body's cap.
 
 use axum::{
-    body::Bytes,
+    RequestExt as _,
+    body::{Bytes, HttpBody as _},
     extract::{FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use http::{HeaderMap, header, request::Parts};
+use http_body_util::{BodyExt as _, Collected, LengthLimitError};
 use lakehouse_types::ErrorKind;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -23,13 +25,12 @@ const QUICK_JSON: usize = 64 << 10;
 impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
             let detail = "this call takes Content-Type: application/json";
             return Err(ApiError::new(ErrorKind::UnsupportedMediaType, detail));
         }
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|rejection| body_error(rejection.status(), &rejection.body_text()))?;
+        let body = whole_body(request).await?;
         if body.len() <= QUICK_JSON {
             return parse(&body);
         }
@@ -58,13 +59,32 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>, ApiError> {
     }
 }
 
-/// What to say of a body that could not be read.
-fn body_error(status: StatusCode, text: &str) -> ApiError {
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        ApiError::new(ErrorKind::TooLarge, "the request body is over this call's cap")
-    } else {
-        ApiError::new(ErrorKind::InvalidInput, format!("read request body: {text}"))
+/// The body, up to the cap that its route sets.
+async fn whole_body(request: Request) -> Result<Bytes, ApiError> {
+    let body = request.into_limited_body();
+    // The cap, wherever the body can be over it: a limited body gives no more.
+    let cap = body.size_hint().upper();
+    body.collect().await.map(Collected::to_bytes).map_err(|error| match cap {
+        Some(cap) if is_over_cap(&error) => {
+            let detail = format!("the request body is over this call's cap of {cap} bytes");
+            ApiError::new(ErrorKind::TooLarge, detail)
+        }
+        _ => ApiError::new(ErrorKind::InvalidInput, format!("read request body: {}", innermost(&error))),
+    })
+}
+
+fn is_over_cap(error: &axum::Error) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.into_iter().any(<dyn std::error::Error>::is::<LengthLimitError>)
+}
+
+/// The cause, which says more than what is wrapped around it.
+fn innermost(error: &axum::Error) -> &dyn std::error::Error {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
     }
+    innermost
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -121,6 +141,32 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Input {
         n: u32,
+    }
+
+    async fn answer(body: Body) -> (u16, String) {
+        let app = Router::new()
+            .route("/", post(|Json(input): Json<Input>| async move { input.n.to_string() }))
+            .layer(DefaultBodyLimit::max(1_000));
+        let request = Request::post("/").header("content-type", "application/json").body(body).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let text = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Whether its length is known before or not.
+    #[tokio::test]
+    async fn a_body_over_the_cap_is_told_the_cap() {
+        let long = " ".repeat(1_001);
+        let pieces = long.as_bytes().chunks(100).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece)));
+        let streamed = Body::new(http_body_util::StreamBody::new(futures::stream::iter(
+            pieces.map(|piece| piece.map(http_body::Frame::data)).collect::<Vec<_>>(),
+        )));
+        for body in [Body::from(long.clone()), streamed] {
+            let (status, text) = answer(body).await;
+            assert!(status == 413 && text.contains("over this call's cap of 1000 bytes"), "{status} {text}");
+        }
+        assert_eq!(answer(Body::from("{\"n\": 7}")).await, (200, "7".to_owned()));
     }
 
     async fn status(content_type: &str, body: &str) -> u16 {

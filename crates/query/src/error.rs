@@ -2,7 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use lakehouse_types::{ErrorKind, ServiceError};
 
-use crate::duck::{Failure, FailureKind};
+use crate::{
+    advice,
+    duck::{Failure, FailureKind},
+    options::Allowance,
+};
 
 /// Why a query has no answer, or none to its end.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,9 +36,24 @@ pub enum Error {
         /// In bytes of the encoding asked for.
         limit: u64,
     },
-    /// It needs more memory, or more room to spill to, than one query may have.
-    #[error("the query needs more memory than it may have: {0}")]
-    Memory(String),
+    /// It needs more memory than one query may have.
+    #[error(
+        "the query needs more memory than the {limit} bytes that one query may have: read fewer columns or rows, or \
+         aggregate less at once"
+    )]
+    Memory {
+        /// In bytes.
+        limit: u64,
+    },
+    /// Its working set needs more room on disk than one query may have.
+    #[error(
+        "the working set of the query needs more than the {limit} bytes on disk that one query may have: sort, join \
+         or aggregate fewer rows"
+    )]
+    Spill {
+        /// In bytes.
+        limit: u64,
+    },
     /// It did not end in time.
     #[error("the query was stopped after {} s", .limit.as_secs())]
     Timeout {
@@ -73,6 +92,14 @@ pub enum Error {
         /// Its key.
         key: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of a dataset can't be read.
+    #[error("dataset `{name}`: {reason}")]
+    DamagedFile {
+        /// As the statement spells it; several, with commas, where one can't tell which.
+        name: String,
+        /// For the log.
         reason: String,
     },
     /// Another service failed.
@@ -117,25 +144,38 @@ impl Error {
     }
 
     /// An error of the engine, whose limits are known here.
-    pub(crate) fn of_failure(failure: Failure, result_limit: u64) -> Self {
+    pub(crate) fn of_failure(failure: Failure, limits: &Limits) -> Self {
         match failure.kind {
-            FailureKind::Sql => Self::Statement(failure.message),
-            FailureKind::Memory => Self::Memory(failure.message),
-            FailureKind::TooLarge => Self::ResultTooLarge { limit: result_limit },
+            FailureKind::Sql => Self::Statement(advice::without(&failure.message)),
+            FailureKind::Memory => Self::Memory { limit: limits.allowance.memory_bytes },
+            FailureKind::Spill => Self::Spill { limit: limits.allowance.spill_bytes },
+            FailureKind::TooLarge => Self::ResultTooLarge { limit: limits.result },
             FailureKind::Interrupted => Self::Cancelled,
+            FailureKind::File => Self::DamagedFile { name: failure.table.unwrap_or_default(), reason: failure.message },
             FailureKind::Io | FailureKind::Internal => Self::Internal(failure.message),
         }
     }
+}
+
+/// What one query may have, for the words of its error.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of its answer.
+    pub(crate) result: u64,
+    /// What its worker may use.
+    pub(crate) allowance: Allowance,
 }
 
 impl ServiceError for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Statement(_) | Self::UnknownDataset { .. } => ErrorKind::InvalidInput,
-            Self::ResultTooLarge { .. } | Self::Memory(_) | Self::CacheTooSmall { .. } => ErrorKind::TooLarge,
+            Self::ResultTooLarge { .. } | Self::Memory { .. } | Self::Spill { .. } | Self::CacheTooSmall { .. } => {
+                ErrorKind::TooLarge
+            }
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Busy { .. } | Self::Cancelled | Self::CacheFull { .. } | Self::Killed => ErrorKind::Unavailable,
-            Self::BadFile { .. } | Self::DamagedDataset { .. } => ErrorKind::BadGateway,
+            Self::BadFile { .. } | Self::DamagedFile { .. } | Self::DamagedDataset { .. } => ErrorKind::BadGateway,
             Self::Dependency { kind, .. } => *kind,
             Self::Internal(_) => ErrorKind::Internal,
         }
@@ -147,6 +187,10 @@ impl ServiceError for Error {
             Self::BadFile { .. } => {
                 "a file of the dataset can't be read; the log has it under this request id".to_owned()
             }
+            Self::DamagedFile { name, .. } => format!(
+                "a file of dataset `{name}` is missing or damaged; to ingest the same file again puts it back, and the \
+                 log says more under this request id"
+            ),
             Self::Dependency { detail, .. } => detail.clone(),
             Self::Internal(_) => "an internal error; the log has it under this request id".to_owned(),
             other => other.to_string(),

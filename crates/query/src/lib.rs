@@ -5,6 +5,7 @@
 //! [`worker`], a process that can read that cache and nothing else; and its rows are written by
 //! [`encode`] as they come.
 
+mod advice;
 mod cache;
 mod catalog;
 mod duck;

@@ -9,12 +9,16 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum FailureKind {
     /// The statement's own fault: it does not parse or bind, or a value does not convert.
     Sql,
-    /// It needs more memory, or more room for spilled data, than it may have.
+    /// It needs more memory than it may have.
     Memory,
+    /// It needs more room for spilled data than it may have.
+    Spill,
     /// It was interrupted.
     Interrupted,
     /// A file could not be read.
     Io,
+    /// A file of a dataset could not be read; found out by the worker, who knows which there are.
+    File,
     /// The result is over the limit; not DuckDB's but the worker's own.
     TooLarge,
     /// A bug, or an instance that is broken from here on.
@@ -27,7 +31,17 @@ pub(crate) enum FailureKind {
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) message: String,
+    /// The dataset whose file could not be read.
+    #[serde(default)]
+    pub(crate) table: Option<String>,
 }
+
+/// How DuckDB says that spilled data has no room: by its own limit, or by the disk's.
+const SPILLED: [&str; 3] = ["max_temp_directory_size", "duckdb_temp_storage", "No space left on device"];
+
+/// How a standard library says that an allocation failed, or was never possible. DuckDB passes such words
+/// on as bugs of its own where it had not expected them.
+const ALLOCATION: [&str; 5] = ["bad_alloc", "bad allocation", "length_error", "vector::", "basic_string::"];
 
 /// DuckDB puts the class of an error before its message. That text is the one place where it is
 /// the same for statements that fail to prepare, to run, and to go on.
@@ -42,7 +56,7 @@ const CLASSES: [(&str, FailureKind); 6] = [
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), table: None }
     }
 
     pub(crate) fn sql(message: impl Into<String>) -> Self {
@@ -52,7 +66,13 @@ impl Failure {
     pub(super) fn from_message(message: Option<String>) -> Self {
         let message = message.unwrap_or_else(|| "DuckDB failed without a message".to_owned());
         let class = CLASSES.iter().find(|(prefix, _)| message.starts_with(prefix));
-        Self { kind: class.map_or(FailureKind::Sql, |(_, kind)| *kind), message }
+        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        let kind = match class.map_or(FailureKind::Sql, |(_, kind)| *kind) {
+            FailureKind::Memory | FailureKind::Io if says(&SPILLED) => FailureKind::Spill,
+            FailureKind::Internal if says(&ALLOCATION) => FailureKind::Memory,
+            kind => kind,
+        };
+        Self::new(kind, message)
     }
 }
 
@@ -73,24 +93,4 @@ pub(super) unsafe fn text(text: *const c_char) -> Option<String> {
 pub(super) unsafe fn of_result(result: *mut ffi::duckdb_result) -> Failure {
     // SAFETY: the caller's promise; the text lives as long as the result.
     Failure::from_message(unsafe { text(ffi::duckdb_result_error(result)) })
-}
-
-/// Takes over error data, where there is some.
-///
-/// # Safety
-/// `data` is null or error data that nobody else frees.
-pub(super) unsafe fn of_error_data(mut data: ffi::duckdb_error_data) -> Result<(), Failure> {
-    if data.is_null() {
-        return Ok(());
-    }
-    // SAFETY: the caller's promise; the text is copied before the data is destroyed.
-    unsafe {
-        let outcome = if ffi::duckdb_error_data_has_error(data) {
-            Err(Failure::from_message(text(ffi::duckdb_error_data_message(data))))
-        } else {
-            Ok(())
-        };
-        ffi::duckdb_destroy_error_data(&raw mut data);
-        outcome
-    }
 }

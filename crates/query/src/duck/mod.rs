@@ -5,9 +5,9 @@
 //! and the JSON and CSV encoders read DuckDB's vectors themselves, because Arrow has no form for
 //! some of its types.
 
-mod arrow;
 mod failure;
 mod logical;
+mod memory;
 mod stream;
 mod vector;
 
@@ -22,8 +22,9 @@ use duckdb::ffi;
 pub(crate) use self::{
     failure::{Failure, FailureKind},
     logical::{Keywords, Type},
+    memory::give_back,
     stream::{Chunk, Stream},
-    vector::Vector,
+    vector::{Fixed, Vector},
 };
 
 /// An in-memory instance: one buffer pool, one set of threads.

@@ -1,8 +1,8 @@
-use std::{cell::UnsafeCell, ffi::CStr};
+use std::cell::UnsafeCell;
 
 use duckdb::ffi;
 
-use super::{Failure, Keywords, Prepared, Type, Vector, arrow::ArrowForm, failure};
+use super::{Failure, Keywords, Prepared, Type, Vector, failure};
 
 /// A result's column.
 #[derive(Debug, Clone)]
@@ -40,8 +40,9 @@ impl<'c> Stream<'c> {
         for index in 0..count {
             // SAFETY: as above; the type is ours to free, the name belongs to the result.
             let (ty, name) = unsafe {
-                let ty = Type::take(ffi::duckdb_column_logical_type(stream.result.get(), index))?;
-                (ty, failure::text(ffi::duckdb_column_name(stream.result.get(), index)).unwrap_or_default())
+                let name = failure::text(ffi::duckdb_column_name(stream.result.get(), index)).unwrap_or_default();
+                let ty = Type::take(ffi::duckdb_column_logical_type(stream.result.get(), index));
+                (ty.map_err(|failure| Failure::sql(format!("column \"{name}\": {failure}")))?, name)
             };
             let type_name = ty.name(keywords);
             stream.columns.push(Column { name, ty, type_name });
@@ -77,12 +78,6 @@ impl<'c> Stream<'c> {
             Vector::new(raw, &self.columns[index].ty, chunk.len())
         }
     }
-
-    /// How this result looks in Arrow.
-    pub(crate) fn arrow_form(&self) -> Result<ArrowForm, Failure> {
-        // SAFETY: the result is alive as long as `self`; the form copies what it needs.
-        unsafe { ArrowForm::of_result(self.result.get(), self.columns.len()) }
-    }
 }
 
 impl Drop for Stream<'_> {
@@ -111,13 +106,4 @@ impl Drop for Chunk {
             unsafe { ffi::duckdb_destroy_data_chunk(&raw mut self.0) };
         }
     }
-}
-
-/// Copies a C string; `None` for null.
-///
-/// # Safety
-/// `raw` is null or a C string that lives through the call.
-pub(super) unsafe fn c_text(raw: *const std::ffi::c_char) -> Option<std::ffi::CString> {
-    // SAFETY: the caller's promise.
-    (!raw.is_null()).then(|| unsafe { CStr::from_ptr(raw) }.to_owned())
 }

@@ -200,7 +200,7 @@ fn write_union(vector: &Vector<'_>, members: &[(String, Type)], row: usize, out:
     out.push(b'}');
 }
 
-fn unscaled(vector: &Vector<'_>, row: usize) -> i128 {
+pub(super) fn unscaled(vector: &Vector<'_>, row: usize) -> i128 {
     match vector.ty() {
         Type::Decimal { width: 0..=4, .. } => vector.get::<i16>(row).into(),
         Type::Decimal { width: 5..=9, .. } => vector.get::<i32>(row).into(),
@@ -210,12 +210,16 @@ fn unscaled(vector: &Vector<'_>, row: usize) -> i128 {
 }
 
 fn enum_value<'v>(vector: &Vector<'_>, values: &'v [String], row: usize) -> &'v str {
-    let index = match values.len() {
+    values.get(enum_index(vector, values.len(), row)).map_or("", String::as_str)
+}
+
+/// Which of an enum's values it is; how many there are decides how wide the index is.
+pub(super) fn enum_index(vector: &Vector<'_>, values: usize, row: usize) -> usize {
+    match values {
         0..=0xff => vector.get::<u8>(row).into(),
         0x100..=0xffff => vector.get::<u16>(row).into(),
         _ => vector.get::<u32>(row) as usize,
-    };
-    values.get(index).map_or("", String::as_str)
+    }
 }
 
 /// The first byte says how many bits at the front of the second are padding.

@@ -17,12 +17,13 @@ pub use self::answer::Answer;
 use self::{
     answer::Rows,
     inspections::Inspections,
-    relay::{Relay, Stop},
+    relay::{Relay, Retry, Stop},
 };
 use crate::{
     CacheStats, Catalog, Confinement, Error, Format, Options, Snapshot,
     cache::{Cache, Pin},
     duck::FailureKind,
+    error::Limits,
     gate::{Inspection, Statement},
     show,
     worker::{
@@ -145,7 +146,7 @@ impl Engine {
         let mut interval = tokio::time::interval(TIDY);
         loop {
             interval.tick().await;
-            self.pool.tidy().await;
+            self.pool.tidy();
         }
     }
 
@@ -157,7 +158,7 @@ impl Engine {
     /// Any of [`Error`].
     pub async fn query(&self, sql: &str, format: Format) -> Result<Answer, Error> {
         let mut tally = Tally::start(Arc::clone(&self.observer));
-        match self.query_twice(sql, format).await {
+        match self.query_again(sql, format).await {
             Ok(rows) => Ok(Answer::new(format, rows, tally)),
             Err(error) => {
                 tally.end(Outcome::of(&error));
@@ -168,24 +169,38 @@ impl Engine {
 
     /// What fails through no fault of the statement (a file that is not what it was, or gone from
     /// the store since the catalog named it; a worker that was killed) is worth one more try from
-    /// the beginning.
-    async fn query_twice(&self, sql: &str, format: Format) -> Result<Rows, Error> {
+    /// the beginning. So is what the memory of one place was too little for, with that of all: a
+    /// statement near the limit would fail by chance, as its threads happen to run.
+    async fn query_again(&self, sql: &str, format: Format) -> Result<Rows, Error> {
         if sql.trim().is_empty() {
             return Err(Error::Statement("the statement is empty".to_owned()));
         }
         let deadline = Instant::now() + self.options.timeout;
-        let first = match self.attempt(sql, format, deadline).await {
-            Err(stop) if stop.retry => stop.error,
-            other => return other.map_err(|stop| stop.error),
-        };
-        tracing::warn!(error = %first, "trying a query again");
-        self.attempt(sql, format, deadline).await.map_err(|stop| stop.error)
+        let (mut tried_again, mut with_all) = (false, false);
+        loop {
+            match self.attempt(sql, format, deadline, with_all).await {
+                Err(Stop { retry: Retry::Again, error }) if !tried_again => {
+                    tracing::warn!(%error, "trying a query again");
+                    tried_again = true;
+                }
+                Err(Stop { retry: Retry::WithAllMemory, error }) if !with_all => {
+                    tracing::info!(%error, "trying a query again with the memory of all");
+                    with_all = true;
+                }
+                other => return other.map_err(|stop| stop.error),
+            }
+        }
     }
 
-    async fn attempt(&self, sql: &str, format: Format, deadline: Instant) -> Result<Rows, Stop> {
+    async fn attempt(&self, sql: &str, format: Format, deadline: Instant, with_all: bool) -> Result<Rows, Stop> {
         let mut lease = self.pool.lease(deadline).await?;
         let prepared = tokio::time::timeout_at(deadline, self.prepare(sql, &mut lease)).await;
-        let (sql, tables, pins) = prepared.unwrap_or(Err(Stop::from(self.timed_out())))?;
+        let Ready { sql, tables, pins, columns, parts } = prepared.unwrap_or(Err(Stop::from(self.timed_out())))?;
+        if with_all || self.options.is_wide(columns, parts) {
+            // Given back first: two that hold one place each and wait for all would wait for ever.
+            drop(lease);
+            lease = self.pool.lease_all(self.options.whole(columns), deadline).await?;
+        }
         let max_bytes = self.options.max_result_bytes;
         lease.worker()?.run(|id| Run { id, sql, tables, format, max_bytes }).await?;
         Rows::begin(Relay {
@@ -200,7 +215,7 @@ impl Engine {
     }
 
     /// Judges the statement, and brings what it reads into the cache.
-    async fn prepare(&self, sql: &str, lease: &mut Lease) -> Result<(String, Vec<Table>, Vec<Pin>), Stop> {
+    async fn prepare(&self, sql: &str, lease: &mut Lease) -> Result<Ready, Stop> {
         let snapshot = async { self.catalog.snapshot().await.map_err(Stop::from) };
         let (inspection, snapshot) = tokio::try_join!(self.inspect(sql, lease), snapshot)?;
         let sql = match &inspection.statement {
@@ -208,7 +223,12 @@ impl Engine {
             Statement::ShowTables { expanded } => show::tables(&snapshot, *expanded),
         };
         let (tables, pins) = self.fetch(&inspection.datasets, &snapshot).await?;
-        Ok((sql, tables, pins))
+        let (mut columns, mut parts) = (0, 0);
+        for dataset in inspection.datasets.iter().filter_map(|name| snapshot.get(name)) {
+            columns += dataset.schema.len() as u64;
+            parts += dataset.objects.len() as u64 + dataset.rows / ROW_GROUP;
+        }
+        Ok(Ready { sql, tables, pins, columns, parts })
     }
 
     async fn inspect(&self, sql: &str, lease: &mut Lease) -> Result<Arc<Inspection>, Stop> {
@@ -218,10 +238,11 @@ impl Engine {
         match lease.worker()?.inspect(sql).await? {
             Ok(inspection) => Ok(self.inspections.insert(sql, inspection)),
             Err(failure) => {
+                let limits = Limits { result: self.options.max_result_bytes, allowance: lease.allowance() };
                 if matches!(failure.kind, FailureKind::Memory | FailureKind::Internal) {
                     lease.retire();
                 }
-                Err(Error::of_failure(failure, self.options.max_result_bytes).into())
+                Err(Stop { retry: Retry::No, error: Error::of_failure(failure, &limits) })
             }
         }
     }
@@ -249,8 +270,11 @@ impl Engine {
         }
         let pins = self.cache.pin(&objects).await.map_err(|error| {
             // The dataset may have been replaced, and its old file swept, after the snapshot.
-            let retry = matches!(error, Error::BadFile { .. });
-            Stop { error, retry }
+            let Error::BadFile { key, reason } = error else { return Stop::from(error) };
+            let span =
+                spans.iter().find(|(.., span)| objects[span.clone()].iter().any(|object| object.key.as_str() == key));
+            let name = span.map_or_else(String::new, |(name, ..)| (*name).clone());
+            Stop { error: Error::DamagedFile { name, reason: format!("{key}: {reason}") }, retry: Retry::Again }
         })?;
         let table = |(name, _, span): (&String, &Arc<Manifest>, Range<usize>)| Table {
             name: name.clone(),
@@ -262,6 +286,20 @@ impl Engine {
     fn timed_out(&self) -> Error {
         Error::Timeout { limit: self.options.timeout }
     }
+}
+
+/// Rows that DuckDB's threads take at a time from one file.
+const ROW_GROUP: u64 = 122_880;
+
+/// A statement that can run.
+struct Ready {
+    sql: String,
+    tables: Vec<Table>,
+    pins: Vec<Pin>,
+    /// Of all datasets that it names.
+    columns: u64,
+    /// What threads can work at beside each other.
+    parts: u64,
 }
 
 /// Takes the time of a query and reports its end, once: dropped without one, the query's caller

@@ -7,6 +7,7 @@ use crate::{
     Error, Options,
     cache::Pin,
     duck::{Failure, FailureKind},
+    error::Limits,
     worker::{Event, Lease, Worker, protocol::Response},
 };
 
@@ -23,14 +24,28 @@ const SLOWEST_BYTES_PER_SECOND: u64 = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Stop {
     pub(super) error: Error,
-    pub(super) retry: bool,
+    pub(super) retry: Retry,
+}
+
+/// Whether another try may give an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    No,
+    /// The same once more.
+    Again,
+    /// With the memory of all places.
+    WithAllMemory,
 }
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         // A worker may be killed for what others did, and even between two statements, without
         // anybody knowing before it is spoken to.
-        let retry = matches!(error, Error::Killed);
+        let retry = match error {
+            Error::Killed => Retry::Again,
+            Error::Memory { .. } => Retry::WithAllMemory,
+            _ => Retry::No,
+        };
         Self { error, retry }
     }
 }
@@ -89,7 +104,7 @@ impl Relay {
                 }
                 Err(error) => {
                     self.lease.retire();
-                    return Err(error.into());
+                    return Err(self.stopped_by(error));
                 }
             }
         }
@@ -116,6 +131,7 @@ impl Relay {
     }
 
     fn failed(&mut self, failure: Failure) -> Stop {
+        let limits = Limits { result: self.options.max_result_bytes, allowance: self.lease.allowance() };
         // After these, DuckDB's instance is in a state that nobody has tested.
         if matches!(failure.kind, FailureKind::Memory | FailureKind::Internal) {
             self.lease.retire();
@@ -124,13 +140,22 @@ impl Relay {
             // By nobody here. One thread of the statement has failed and stopped the others, and DuckDB
             // now and then tells of their end and not of its cause.
             let error = Error::Internal(format!("a statement ended without a reason: {failure}"));
-            return Stop { error, retry: true };
+            return Stop { error, retry: Retry::Again };
         }
-        let retry = failure.kind == FailureKind::Io || failure.message.contains(".parquet");
-        if retry {
+        if failure.kind == FailureKind::File {
             self.pins.iter().for_each(Pin::doubt);
+            return Stop { error: Error::of_failure(failure, &limits), retry: Retry::Again };
         }
-        Stop { error: Error::of_failure(failure, self.options.max_result_bytes), retry: retry && !self.pins.is_empty() }
+        self.stopped_by(Error::of_failure(failure, &limits))
+    }
+
+    /// Who had the memory of all has nothing more to hope for.
+    fn stopped_by(&self, error: Error) -> Stop {
+        let stop = Stop::from(error);
+        match stop.retry {
+            Retry::WithAllMemory if self.lease.has_all() => Stop { retry: Retry::No, ..stop },
+            _ => stop,
+        }
     }
 
     /// Stops the worker's run, or else the worker.

@@ -116,24 +116,23 @@ fn skip_blank(mut sql: &str) -> &str {
 
 /// Skips a block comment; they nest.
 fn skip_block(sql: &str) -> &str {
-    let mut depth = 0_usize;
-    let mut rest = sql;
-    loop {
-        match (rest.find("/*"), rest.find("*/")) {
-            (Some(open), close) if close.is_none_or(|close| open < close) => {
-                depth += 1;
-                rest = &rest[open + 2..];
+    let bytes = sql.as_bytes();
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(pair) = bytes.get(at..at + 2) {
+        match pair {
+            b"/*" => depth += 1,
+            b"*/" => depth = depth.saturating_sub(1),
+            _ => {
+                at += 1;
+                continue;
             }
-            (_, Some(close)) => {
-                depth = depth.saturating_sub(1);
-                rest = &rest[close + 2..];
-                if depth == 0 {
-                    return rest;
-                }
-            }
-            _ => return "",
+        }
+        at += 2;
+        if depth == 0 {
+            return sql.get(at..).unwrap_or_default();
         }
     }
+    ""
 }
 
 #[cfg(test)]

@@ -12,10 +12,6 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::protocol::{Confinement, Setup};
 
-/// What a worker needs beside DuckDB's memory limit: its own code's data, thread stacks, the
-/// parsed tree, encoders' buffers, and what DuckDB allocates without counting it.
-const HEADROOM: u64 = 256 << 20;
-
 /// The rules are written for this version of Landlock; an older kernel enforces what it knows.
 const LANDLOCK: ABI = ABI::V6;
 
@@ -38,7 +34,7 @@ pub(super) fn apply(setup: &Setup) -> Result<Confinement, String> {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     limit(Resource::Core, 0)?;
     // DuckDB's limit does not count all it allocates; this one does, and makes malloc fail.
-    limit(Resource::Data, setup.memory_bytes + setup.memory_bytes / 4 + HEADROOM)?;
+    limit(Resource::Data, setup.limit_bytes)?;
     landlock(&setup.cache_dir, &setup.spill_dir).map_err(|error| format!("apply Landlock rules: {error}"))
 }
 

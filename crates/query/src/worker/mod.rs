@@ -5,6 +5,7 @@
 //! stop in time, and starts another. What it is told, and answers, is in [`protocol`].
 
 mod confine;
+mod damage;
 mod pool;
 pub(crate) mod protocol;
 mod remote;
@@ -23,7 +24,7 @@ use self::{
     protocol::{Confinement, Request, Response, Run, Setup},
     session::Session,
 };
-use crate::duck::{Failure, FailureKind, Interrupter};
+use crate::duck::{self, Failure, FailureKind, Interrupter};
 
 pub(crate) use self::{
     pool::{Lease, Pool},
@@ -103,7 +104,14 @@ fn serve_session(mut socket: UnixStream, setup: &Setup, confinement: Confinement
     let served = incoming.into_iter().try_for_each(|request| {
         let response = match request {
             Request::Inspect { sql } => session.inspect(&sql).map_or_else(failed, Response::Inspected),
-            Request::Run(run) => run_one(&mut session, &run, &switch, &mut socket),
+            Request::Run(run) => {
+                let response = run_one(&mut session, &run, &switch, &mut socket);
+                if is_process {
+                    // Before the answer: by what is left the service decides whether to use this one again.
+                    duck::give_back();
+                }
+                response
+            }
             Request::Setup(_) | Request::Cancel { .. } => return Ok(()),
         };
         protocol::write_message(&mut socket, &response)

@@ -15,14 +15,10 @@ use tokio::{
 };
 
 use super::{Worker, protocol::Confinement};
-use crate::{Error, Options};
+use crate::{Error, Options, options::Allowance};
 
 /// How long a worker beyond the first is kept without work.
 const KEEP_IDLE: Duration = Duration::from_secs(60);
-
-/// The most memory that the one worker kept for ever may hold without work; over it, a fresh
-/// one takes its place.
-const MAX_IDLE_RESIDENT: u64 = 128 << 20;
 
 /// The workers.
 #[derive(Debug)]
@@ -48,7 +44,7 @@ impl Pool {
 
     /// Starts the first worker, to see that one can be started.
     pub(crate) async fn warm_up(&self) -> Result<Confinement, Error> {
-        let worker = Worker::start(&self.options).await?;
+        let worker = Worker::start(&self.options, self.options.share()).await?;
         let confinement = worker.confinement();
         self.idle.lock().push(Idle { worker, since: Instant::now() });
         Ok(confinement)
@@ -66,12 +62,21 @@ impl Pool {
 
     /// A place to run one statement in; waits for it until `deadline`.
     pub(crate) async fn lease(self: &Arc<Self>, deadline: Instant) -> Result<Lease, Error> {
-        let place = self.place(deadline).await?;
+        let place = self.places(1, deadline).await?;
         let worker = match self.idle_worker() {
             Some(worker) => worker,
-            None => Worker::start(&self.options).await?,
+            None => Worker::start(&self.options, self.options.share()).await?,
         };
-        Ok(Lease { worker: Some(worker), pool: Arc::clone(self), _place: place })
+        Ok(Lease { worker: Some(worker), has_all: false, pool: Arc::clone(self), _place: place })
+    }
+
+    /// All places, for one statement that needs the memory of all; waits for them until `deadline`. Its
+    /// worker is fresh, and meanwhile there is no other, so that all together stay within their bound.
+    pub(crate) async fn lease_all(self: &Arc<Self>, allowance: Allowance, deadline: Instant) -> Result<Lease, Error> {
+        let place = self.places(self.options.max_concurrent.max(1), deadline).await?;
+        self.idle.lock().clear();
+        let worker = Worker::start(&self.options, allowance).await?;
+        Ok(Lease { worker: Some(worker), has_all: true, pool: Arc::clone(self), _place: place })
     }
 
     /// One that waits for work. A worker can die without any: the kernel takes it first when
@@ -83,13 +88,14 @@ impl Pool {
             .find_map(|mut worker| worker.is_alive().then_some(worker))
     }
 
-    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+    async fn places(&self, count: usize, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
         let places = Arc::clone(&self.places);
-        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if let Ok(place) = Arc::clone(&places).try_acquire_many_owned(count) {
             return Ok(place);
         }
         let waiting = Waiting::enter(&self.queued, self.options.max_queued).ok_or_else(|| self.busy())?;
-        let place = tokio::time::timeout_at(deadline, places.acquire_owned()).await;
+        let place = tokio::time::timeout_at(deadline, places.acquire_many_owned(count)).await;
         drop(waiting);
         match place {
             Ok(Ok(place)) => Ok(place),
@@ -102,30 +108,14 @@ impl Pool {
     }
 
     /// Lets go of workers that have nothing to do; to be called now and then.
-    pub(crate) async fn tidy(&self) {
-        let mut too_large = false;
-        let surplus: Vec<Idle> = {
-            let mut idle = self.idle.lock();
-            let stale = |idle: &Idle| idle.since.elapsed() >= KEEP_IDLE;
-            // The first is at the bottom of the stack: the one that was idle longest.
-            let mut surplus: Vec<Idle> = Vec::new();
-            while idle.len() > 1 && idle.first().is_some_and(stale) {
-                surplus.push(idle.remove(0));
-            }
-            too_large |=
-                idle.first().is_some_and(|idle| stale(idle) && idle.worker.resident_bytes() > MAX_IDLE_RESIDENT);
-            if too_large {
-                surplus.push(idle.remove(0));
-            }
-            surplus
-        };
-        drop(surplus);
-        if too_large
-            && self.idle.lock().is_empty()
-            && let Err(error) = self.warm_up().await
-        {
-            tracing::warn!(%error, "replace idle worker");
+    pub(crate) fn tidy(&self) {
+        let mut surplus: Vec<Idle> = Vec::new();
+        let mut idle = self.idle.lock();
+        // The first is at the bottom of the stack: the one that was idle longest.
+        while idle.len() > 1 && idle.first().is_some_and(|idle| idle.since.elapsed() >= KEEP_IDLE) {
+            surplus.push(idle.remove(0));
         }
+        drop(idle);
     }
 }
 
@@ -147,12 +137,13 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A place and a worker. Dropping it gives the place back, and the worker if it is idle; one
-/// that is in the middle of something is killed.
+/// A place, or all of them, and a worker. Dropping it gives the places back, and the worker if it is
+/// idle and as good as a fresh one; one that is in the middle of something is killed.
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// Taken when the lease ends.
     worker: Option<Worker>,
+    has_all: bool,
     pool: Arc<Pool>,
     _place: OwnedSemaphorePermit,
 }
@@ -166,6 +157,16 @@ impl Lease {
         self.worker.as_mut().ok_or_else(|| Error::Internal("the worker is gone".to_owned()))
     }
 
+    /// Has it all the places, and so the memory of all?
+    pub(crate) const fn has_all(&self) -> bool {
+        self.has_all
+    }
+
+    /// What its statement may use.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.worker.as_ref().map_or_else(|| self.pool.options.share(), |worker| *worker.allowance())
+    }
+
     /// Ends the worker: it is not to be trusted with another statement.
     pub(crate) fn retire(&mut self) {
         self.worker = None;
@@ -174,7 +175,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(worker) = self.worker.take().filter(Worker::is_idle) {
+        if let Some(worker) =
+            self.worker.take().filter(|worker| worker.is_idle() && worker.is_as_fresh() && !self.has_all)
+        {
             self.pool.idle.lock().push(Idle { worker, since: Instant::now() });
         }
     }

@@ -54,6 +54,8 @@ pub(crate) struct Setup {
     pub(crate) spill_dir: PathBuf,
     /// DuckDB's memory limit, in bytes.
     pub(crate) memory_bytes: u64,
+    /// The kernel's limit of the process, in bytes.
+    pub(crate) limit_bytes: u64,
     /// DuckDB's limit for spilled data, in bytes.
     pub(crate) spill_bytes: u64,
     /// DuckDB's threads.

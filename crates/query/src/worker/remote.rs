@@ -14,11 +14,22 @@ use super::{
     ARGUMENT,
     protocol::{self, Confinement, HEADER, Request, Response, Setup},
 };
-use crate::{Error, Isolation, Options, duck::Failure, gate::Inspection};
+use crate::{Error, Isolation, Options, duck::Failure, gate::Inspection, options::Allowance};
 
 /// The longest a worker may take to get ready: loading DuckDB and opening an empty instance
 /// takes some 50 ms on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A worker that has kept so much more than a fresh one is not used again: the next statement would
+/// have less than its allowance. What DuckDB knows of some files stays below this.
+const MAX_KEPT: u64 = 32 << 20;
+
+/// How a worker's allocators are to behave. The kernel's limit counts what they keep as well as what is
+/// in use. DuckDB's jemalloc by itself gives no address space back, and pages only after ten seconds;
+/// to give pages back at once costs half of the speed, half a second nothing (both measured). glibc's
+/// many arenas each keep their own.
+const ALLOCATORS: [(&str, &str); 2] =
+    [("DUCKDB_JE_MALLOC_CONF", "retain:false,dirty_decay_ms:500,muzzy_decay_ms:0"), ("MALLOC_ARENA_MAX", "1")];
 
 /// How the spill directories of workers begin.
 pub(crate) const SPILL_PREFIX: &str = "worker-";
@@ -46,17 +57,20 @@ pub(crate) struct Worker {
     /// Requests that are not answered yet.
     pending: bool,
     confinement: Confinement,
+    allowance: Allowance,
+    /// What the kernel's limit counted when it was fresh.
+    fresh_bytes: u64,
     _spill: Arc<TempDir>,
 }
 
 impl Worker {
     /// Starts a worker and waits until it is ready.
-    pub(crate) async fn start(options: &Options) -> Result<Self, Error> {
-        let started = tokio::time::timeout(START_LIMIT, Self::start_unlimited(options)).await;
+    pub(crate) async fn start(options: &Options, allowance: Allowance) -> Result<Self, Error> {
+        let started = tokio::time::timeout(START_LIMIT, Self::start_unlimited(options, allowance)).await;
         started.unwrap_or_else(|_| Err(Error::Internal(format!("start worker: not ready in {START_LIMIT:?}"))))
     }
 
-    async fn start_unlimited(options: &Options) -> Result<Self, Error> {
+    async fn start_unlimited(options: &Options, allowance: Allowance) -> Result<Self, Error> {
         let failed = |what: &str, error: io::Error| Error::Internal(format!("start worker: {what}: {error}"));
         let spill = tempfile::Builder::new().prefix(SPILL_PREFIX).tempdir_in(&options.spill_dir);
         let spill = Arc::new(spill.map_err(|error| failed("make spill directory", error))?);
@@ -86,6 +100,8 @@ impl Worker {
             last_run: 0,
             pending: false,
             confinement: Confinement::None,
+            allowance,
+            fresh_bytes: 0,
             _spill: Arc::clone(&spill),
             process,
         };
@@ -97,12 +113,10 @@ impl Worker {
         let setup = Setup {
             cache_dir: options.cache_dir.clone(),
             spill_dir: spill.to_owned(),
-            memory_bytes: options.memory_share(),
-            spill_bytes: options.spill_share(),
-            threads: match options.threads {
-                0 => std::thread::available_parallelism().map_or(1, usize::from),
-                threads => threads,
-            },
+            memory_bytes: self.allowance.memory_bytes,
+            limit_bytes: self.allowance.limit_bytes,
+            spill_bytes: self.allowance.spill_bytes,
+            threads: self.allowance.threads,
             confine: self.process.is_some(),
         };
         self.send(&Request::Setup(setup)).await?;
@@ -110,6 +124,7 @@ impl Worker {
             Event::Response(Response::Ready { confinement }) => {
                 self.confinement = confinement;
                 self.pending = false;
+                self.fresh_bytes = self.data_bytes();
                 Ok(())
             }
             Event::Response(Response::Failed(failure)) => Err(Error::Internal(format!("start worker: {failure}"))),
@@ -132,11 +147,21 @@ impl Worker {
         self.process.as_mut().is_none_or(|process| matches!(process.try_wait(), Ok(None)))
     }
 
-    /// Memory that its process has resident, in bytes; 0 where that is not known.
-    pub(crate) fn resident_bytes(&self) -> u64 {
+    /// What a statement of its may use.
+    pub(crate) const fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
+
+    /// Has it given back what earlier statements took, so that the next has its whole allowance?
+    pub(crate) fn is_as_fresh(&self) -> bool {
+        self.data_bytes() <= self.fresh_bytes + MAX_KEPT
+    }
+
+    /// What the kernel counts against its limit, in bytes; 0 where that is not known.
+    fn data_bytes(&self) -> u64 {
         let pid = self.process.as_ref().and_then(Child::id);
         let statm = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/statm")).ok());
-        let pages = statm.and_then(|statm| statm.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
+        let pages = statm.and_then(|statm| statm.split_ascii_whitespace().nth(5)?.parse::<u64>().ok());
         pages.unwrap_or(0) * rustix::param::page_size() as u64
     }
 
@@ -214,7 +239,7 @@ impl Worker {
         match process.wait().await {
             // What Rust and C++ do when an allocation fails where nobody can be told.
             Ok(status) if status.signal() == Some(libc::SIGABRT) => {
-                Error::Memory("an allocation failed where DuckDB could not recover".to_owned())
+                Error::Memory { limit: self.allowance.memory_bytes }
             }
             Ok(status) if status.signal() == Some(libc::SIGKILL) => Error::Killed,
             Ok(status) => Error::Internal(format!("the worker process ended: {status}")),
@@ -238,5 +263,6 @@ fn spawn(program: &std::path::Path, socket: OwnedFd) -> io::Result<Child> {
             command.env(name, value);
         }
     }
+    command.envs(ALLOCATORS);
     command.spawn()
 }

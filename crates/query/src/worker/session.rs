@@ -1,6 +1,9 @@
 use std::{collections::HashMap, path::Path};
 
-use super::protocol::{Run, Setup, Table};
+use super::{
+    damage,
+    protocol::{Run, Setup, Table},
+};
 use crate::{
     duck::{Connection, Database, Failure, FailureKind, Interrupter, Keywords, StatementKind},
     encode::{self, Sink},
@@ -58,7 +61,7 @@ impl Session {
         write: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<u64, Failure> {
         let outcome = self.run_unscrubbed(run, cancelled, write);
-        outcome.map_err(|failure| self.scrub.failure(failure))
+        outcome.map_err(|failure| self.scrub.failure(damage::found(failure, &run.tables)))
     }
 
     fn run_unscrubbed(
@@ -96,12 +99,13 @@ impl Session {
             self.views.remove(&key);
             let files: Vec<String> =
                 table.files.iter().map(|file| literal(&format!("{}{file}", self.files_root))).collect();
-            self.connection.execute(&format!(
+            let made = self.connection.execute(&format!(
                 "CREATE OR REPLACE VIEW {} AS SELECT * FROM read_parquet([{}], hive_partitioning = false, \
                  union_by_name = false, filename = false)",
                 identifier(&table.name),
                 files.join(", "),
-            ))?;
+            ));
+            made.map_err(|failure| damage::of_view(failure, &table.name))?;
             self.views.insert(key, table.files.clone());
         }
         Ok(())
@@ -184,6 +188,7 @@ mod tests {
             cache_dir: "/srv/x/cache".into(),
             spill_dir: "/srv/x/cache/spill".into(),
             memory_bytes: 0,
+            limit_bytes: 0,
             spill_bytes: 0,
             threads: 1,
             confine: false,
