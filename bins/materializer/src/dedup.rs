@@ -12,8 +12,10 @@ use crate::error::{Error, Result};
 pub(crate) type Key = [u8; 16];
 
 const BUCKETS: usize = 256;
-/// A key, and the row's number plus one; 0 for a row that was there before.
+/// A key, and the row's number plus one; 0 for a row that was there before. A key that the row had in an
+/// earlier release has [`FORMER`] beside the number.
 const RECORD: usize = 16 + 8;
+const FORMER: u64 = 1 << 63;
 /// Records that a bucket gathers before it spills: with all buckets 6 MB at most.
 const CHUNK: usize = 1024 * RECORD;
 
@@ -22,6 +24,7 @@ pub(crate) struct Dedup {
     buckets: Vec<Bucket>,
     spill: Spill,
     rows: u64,
+    has_former: bool,
 }
 
 #[derive(Default)]
@@ -39,15 +42,23 @@ struct Spill {
 
 /// The rows that are new.
 pub(crate) struct Fresh {
-    bits: Vec<u64>,
+    rows: Bits,
     count: u64,
 }
+
+/// One bit a row.
+struct Bits(Vec<u64>);
 
 impl Dedup {
     /// Spills into `folder`, or where the system has its temporary files.
     pub(crate) fn new(folder: Option<&Path>) -> Self {
         let buckets = std::iter::repeat_with(Bucket::default).take(BUCKETS).collect();
-        Self { buckets, spill: Spill { folder: folder.map(Path::to_owned), file: None, length: 0 }, rows: 0 }
+        Self {
+            buckets,
+            spill: Spill { folder: folder.map(Path::to_owned), file: None, length: 0 },
+            rows: 0,
+            has_former: false,
+        }
     }
 
     /// Adds a key that was there before.
@@ -55,10 +66,17 @@ impl Dedup {
         self.add(key, 0)
     }
 
-    /// Adds the key of the next row.
-    pub(crate) fn row(&mut self, key: Key) -> Result<()> {
+    /// Adds the key of the next row, and the one by which it may be known from before, if that is another.
+    pub(crate) fn row(&mut self, key: Key, former: Option<Key>) -> Result<()> {
         self.rows += 1;
-        self.add(key, self.rows)
+        self.add(key, self.rows)?;
+        match former {
+            None => Ok(()),
+            Some(former) => {
+                self.has_former = true;
+                self.add(former, self.rows | FORMER)
+            }
+        }
     }
 
     fn add(&mut self, key: Key, row: u64) -> Result<()> {
@@ -73,16 +91,42 @@ impl Dedup {
         Ok(())
     }
 
-    /// Of the rows with one key the first is new, unless the key was there before.
+    /// Of the rows with one key the first is new, unless the key was there before, or one that any of
+    /// them had in an earlier release was.
     pub(crate) fn resolve(self) -> Result<Fresh> {
-        let words = usize::try_from(self.rows.div_ceil(64)).unwrap_or(usize::MAX);
-        let mut fresh = Fresh { bits: vec![0; words], count: 0 };
+        let mut known = Bits::of(if self.has_former { self.rows } else { 0 });
+        if self.has_former {
+            self.each_key(|records| {
+                if let Some((_, 0)) = records.first() {
+                    records
+                        .iter()
+                        .filter(|(_, row)| row & FORMER != 0)
+                        .for_each(|(_, row)| known.set((row & !FORMER) - 1));
+                }
+            })?;
+        }
+        let mut fresh = Fresh { rows: Bits::of(self.rows), count: 0 };
+        self.each_key(|records| {
+            let rows = || records.iter().map(|(_, row)| *row).take_while(|row| row & FORMER == 0);
+            if let Some(first @ 1..) = rows().next()
+                && !rows().any(|row| known.has(row - 1))
+            {
+                fresh.rows.set(first - 1);
+                fresh.count += 1;
+            }
+        })?;
+        Ok(fresh)
+    }
+
+    /// Calls `each` with the records of one key after the other: a known one (0) before the rows in their
+    /// order, and these before the rows that had the key in an earlier release.
+    fn each_key(&self, mut each: impl FnMut(&[(Key, u64)])) -> Result<()> {
         let mut bytes = Vec::new();
         let mut records: Vec<(Key, u64)> = Vec::new();
-        for bucket in self.buckets {
+        for bucket in &self.buckets {
             bytes.clear();
-            for at in bucket.chunks {
-                self.spill.read(at, &mut bytes)?;
+            for at in &bucket.chunks {
+                self.spill.read(*at, &mut bytes)?;
             }
             bytes.extend_from_slice(&bucket.bytes);
             records.clear();
@@ -90,17 +134,10 @@ impl Dedup {
                 let (key, row) = record.split_first_chunk::<16>()?;
                 Some((*key, u64::from_le_bytes(row.try_into().ok()?)))
             }));
-            // Rows of one key in their order, a known one (0) before all of them.
             records.sort_unstable();
-            let mut last = None;
-            for &(key, row) in &records {
-                if last != Some(key) && row > 0 {
-                    fresh.set(row - 1);
-                }
-                last = Some(key);
-            }
+            records.chunk_by(|a, b| a.0 == b.0).for_each(&mut each);
         }
-        Ok(fresh)
+        Ok(())
     }
 }
 
@@ -131,18 +168,27 @@ impl Spill {
     }
 }
 
-impl Fresh {
+impl Bits {
+    fn of(rows: u64) -> Self {
+        Self(vec![0; usize::try_from(rows.div_ceil(64)).unwrap_or(usize::MAX)])
+    }
+
     fn set(&mut self, row: u64) {
-        if let Some(word) = usize::try_from(row / 64).ok().and_then(|word| self.bits.get_mut(word)) {
+        if let Some(word) = usize::try_from(row / 64).ok().and_then(|word| self.0.get_mut(word)) {
             *word |= 1 << (row % 64);
-            self.count += 1;
         }
     }
 
+    fn has(&self, row: u64) -> bool {
+        let word = usize::try_from(row / 64).ok().and_then(|word| self.0.get(word));
+        word.is_some_and(|word| word >> (row % 64) & 1 == 1)
+    }
+}
+
+impl Fresh {
     /// Whether row `row`, counted from 0, is new.
     pub(crate) fn has(&self, row: u64) -> bool {
-        let word = usize::try_from(row / 64).ok().and_then(|word| self.bits.get(word));
-        word.is_some_and(|word| word >> (row % 64) & 1 == 1)
+        self.rows.has(row)
     }
 
     /// How many are.
@@ -163,15 +209,28 @@ mod tests {
         #[test]
         fn it_agrees_with_a_set(
             known in prop::collection::vec(0_u16..40, 0..30),
-            rows in prop::collection::vec(0_u16..60, 0..200),
+            // A row, and which of its two spellings in an earlier release it has.
+            rows in prop::collection::vec((0_u16..60, 0_u16..3), 0..200),
         ) {
             let key = |n: u16| { let mut key = [0; 16]; key[0] = n as u8 % 3; key[8..10].copy_from_slice(&n.to_le_bytes()); key };
+            // Of a row below 20 the first spelling is that of today, of the others both are of before.
+            let former = |(n, spelling): (u16, u16)| match spelling { 0 if n < 20 => None, _ => Some(key(1_000 + n * 3 + spelling)) };
+            // What is known is known by today's key, or by that of one spelling.
+            let spelled = |n: u16| (n / 4, n % 4);
             let mut dedup = Dedup::new(None);
-            let mut set: HashSet<u16> = known.iter().copied().collect();
-            for &n in &known { dedup.known(key(n)).unwrap(); }
-            for &n in &rows { dedup.row(key(n)).unwrap(); }
+            for &n in &known {
+                let (n, spelling) = spelled(n);
+                dedup.known(if spelling == 3 { key(n) } else { former((n, spelling)).unwrap_or_else(|| key(n)) }).unwrap();
+            }
+            for &(n, spelling) in &rows { dedup.row(key(n), former((n, spelling))).unwrap(); }
+            // A row is known if it is there in any spelling that the log has, too.
+            let is_known = |row: u16| known.iter().map(|&n| spelled(n)).any(|(n, spelling)| {
+                let by_today = spelling == 3 || former((n, spelling)).is_none();
+                n == row && (by_today || rows.contains(&(n, spelling)))
+            });
+            let mut set: HashSet<u16> = HashSet::new();
             let fresh = dedup.resolve().unwrap();
-            let expected: Vec<bool> = rows.iter().map(|&n| set.insert(n)).collect();
+            let expected: Vec<bool> = rows.iter().map(|&(n, _)| set.insert(n) && !is_known(n)).collect();
             let got: Vec<bool> = (0..rows.len() as u64).map(|row| fresh.has(row)).collect();
             prop_assert_eq!(fresh.count(), expected.iter().filter(|&&new| new).count() as u64);
             prop_assert_eq!(got, expected);
@@ -193,7 +252,7 @@ mod tests {
             dedup.known(key(n)).unwrap();
         }
         for n in (0..N).chain(0..N) {
-            dedup.row(key(n)).unwrap();
+            dedup.row(key(n), None).unwrap();
         }
         assert!(dedup.spill.length > 0);
         let fresh = dedup.resolve().unwrap();

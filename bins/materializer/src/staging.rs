@@ -204,7 +204,7 @@ impl<'a> NewLines<'a> {
 
     /// Adds `line`, which ends up in the file if no line like it is there.
     pub(crate) fn push(&mut self, line: &[u8]) -> Result<()> {
-        self.keys.row(key(line))?;
+        self.keys.row(key(line), None)?;
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(BufWriter::new(tempfile::tempfile_in(self.staging.folder()).map_err(Error::Spill)?)),

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use lakehouse_distill::replay::without_thoughts;
 use serde_json::{Value, json};
 
 use crate::gateway::{Body, CallError, Gateway};
@@ -7,7 +8,10 @@ use crate::gateway::{Body, CallError, Gateway};
 /// What a model said.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spoken {
+    /// Without what it only thought.
     pub(crate) text: String,
+    pub(crate) reasoning: Option<String>,
+    pub(crate) finish_reason: Option<String>,
     pub(crate) prompt_tokens: Option<u64>,
     pub(crate) completion_tokens: Option<u64>,
 }
@@ -29,40 +33,28 @@ pub(crate) async fn ask(
     if body.is_events { from_events(&body) } else { from_completion(&body.json()?) }
 }
 
-/// `choices[0].message.content`. No text is an answer too, an empty one; no choice is none.
+/// `choices[0].message`. No text is an answer too, an empty one; no choice is none.
 fn from_completion(completion: &Value) -> Result<Spoken, CallError> {
     let Some(choice) = completion.pointer("/choices/0") else {
         let error = completion.pointer("/error/message").and_then(Value::as_str);
         return Err(CallError::Nonsense(error.unwrap_or("the answer has no choices").to_owned()));
     };
-    let text = text_of(choice.pointer("/message/content")).or_else(|| text_of(choice.get("text")));
-    let refusal = text_of(choice.pointer("/message/refusal"));
-    let mut spoken =
-        Spoken { text: text.filter(|t| !t.is_empty()).or(refusal).unwrap_or_default(), ..Spoken::default() };
-    count(completion, &mut spoken);
-    Ok(spoken)
-}
-
-/// Content is text, or a list of parts with text.
-fn text_of(content: Option<&Value>) -> Option<String> {
-    match content? {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(parts) => Some(parts.iter().filter_map(|part| part.get("text")?.as_str()).collect()),
-        _ => None,
+    let mut heard = Heard::default();
+    match choice.get("message") {
+        Some(message) => heard.add(message),
+        // The older endpoint for completions.
+        None => heard.add(&json!({"content": choice.get("text")})),
     }
-}
-
-fn count(from: &Value, spoken: &mut Spoken) {
-    let tokens = |name: &str| from.pointer(&format!("/usage/{name}")).and_then(Value::as_u64);
-    spoken.prompt_tokens = tokens("prompt_tokens").or(spoken.prompt_tokens);
-    spoken.completion_tokens = tokens("completion_tokens").or(spoken.completion_tokens);
+    heard.finish(choice);
+    heard.count(completion);
+    Ok(heard.spoken())
 }
 
 /// Server-sent events, each with a piece of the answer. One that ends without `[DONE]` or a reason
 /// to finish was cut off: half an answer must not pass for a whole one.
 fn from_events(body: &Body) -> Result<Spoken, CallError> {
     let text = String::from_utf8_lossy(&body.bytes);
-    let mut spoken = Spoken::default();
+    let mut heard = Heard::default();
     let mut is_finished = false;
     for line in text.lines() {
         let Some(data) = line.strip_prefix("data:").map(str::trim) else { continue };
@@ -75,13 +67,96 @@ fn from_events(body: &Body) -> Result<Spoken, CallError> {
         if let Some(error) = event.pointer("/error/message").and_then(Value::as_str) {
             return Err(CallError::Nonsense(error.to_owned()));
         }
-        if let Some(piece) = text_of(event.pointer("/choices/0/delta/content")) {
-            spoken.text.push_str(&piece);
+        if let Some(choice) = event.pointer("/choices/0") {
+            heard.add(choice.get("delta").unwrap_or(&Value::Null));
+            heard.finish(choice);
         }
-        is_finished |= event.pointer("/choices/0/finish_reason").is_some_and(|reason| !reason.is_null());
-        count(&event, &mut spoken);
+        heard.count(&event);
     }
-    if is_finished { Ok(spoken) } else { Err(CallError::Nonsense("the stream broke off".to_owned())) }
+    if is_finished || heard.finish_reason.is_some() {
+        Ok(heard.spoken())
+    } else {
+        Err(CallError::Nonsense("the stream broke off".to_owned()))
+    }
+}
+
+/// An answer as far as it has come in.
+#[derive(Default)]
+struct Heard {
+    text: String,
+    refusal: String,
+    reasoning: String,
+    finish_reason: Option<String>,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+}
+
+impl Heard {
+    /// Adds a message, or a piece of one.
+    fn add(&mut self, message: &Value) {
+        match message.get("content") {
+            Some(Value::Array(parts)) => parts.iter().for_each(|part| self.part(part)),
+            Some(part) => self.part(part),
+            None => {}
+        }
+        self.refusal.push_str(message.get("refusal").and_then(Value::as_str).unwrap_or_default());
+        // Some providers say the same under several of these names.
+        const NAMES: [&str; 4] = ["reasoning_content", "reasoning", "thinking", "reasoning_details"];
+        let thoughts = NAMES.iter().map(|name| text_within(message.get(*name).unwrap_or(&Value::Null)));
+        self.reasoning.push_str(&thoughts.into_iter().find(|text| !text.is_empty()).unwrap_or_default());
+    }
+
+    /// Content is text, or parts of which some have text.
+    fn part(&mut self, part: &Value) {
+        let is_of = |word: &str| part.get("type").and_then(Value::as_str).is_some_and(|ty| ty.contains(word));
+        if let Value::String(text) = part {
+            self.text.push_str(text);
+        } else if is_of("reasoning") || is_of("thinking") {
+            self.reasoning.push_str(&text_within(part));
+        } else if let Some(refusal) = part.get("refusal").and_then(Value::as_str) {
+            self.refusal.push_str(refusal);
+        } else if let Some(text) = part.get("text").and_then(Value::as_str) {
+            self.text.push_str(text);
+        }
+    }
+
+    fn finish(&mut self, choice: &Value) {
+        let reason = choice.get("finish_reason").and_then(Value::as_str).filter(|reason| !reason.is_empty());
+        self.finish_reason = reason.map(str::to_owned).or(self.finish_reason.take());
+    }
+
+    fn count(&mut self, from: &Value) {
+        let tokens = |name: &str| from.pointer(&format!("/usage/{name}")).and_then(Value::as_u64);
+        self.prompt_tokens = tokens("prompt_tokens").or(self.prompt_tokens);
+        self.completion_tokens = tokens("completion_tokens").or(self.completion_tokens);
+    }
+
+    fn spoken(self) -> Spoken {
+        let said = without_thoughts(&self.text);
+        let thoughts = [self.reasoning.trim(), said.thoughts.as_deref().unwrap_or_default()];
+        let thoughts: Vec<&str> = thoughts.into_iter().filter(|thought| !thought.is_empty()).collect();
+        Spoken {
+            text: if said.text.is_empty() { self.refusal } else { said.text },
+            reasoning: (!thoughts.is_empty()).then(|| thoughts.join("\n\n")),
+            finish_reason: self.finish_reason,
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.completion_tokens,
+        }
+    }
+}
+
+/// The text of a thought, whose shape every provider has its own of.
+fn text_within(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text_within).collect(),
+        Value::Object(members) => {
+            let names = ["text", "thinking", "reasoning", "summary", "content"];
+            let texts = names.iter().filter_map(|name| members.get(*name)).map(text_within);
+            texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +175,13 @@ mod tests {
                      data:{\"choices\":[{\"delta\":{\"content\":\"H\u{e4}lften\"},\"finish_reason\":\"stop\"}]}\n\n\
                      data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\n\
                      data: [DONE]\n\n";
-        let expected = Spoken { text: "Zwei H\u{e4}lften".into(), prompt_tokens: Some(3), completion_tokens: Some(2) };
+        let expected = Spoken {
+            text: "Zwei H\u{e4}lften".into(),
+            reasoning: None,
+            finish_reason: Some("stop".into()),
+            prompt_tokens: Some(3),
+            completion_tokens: Some(2),
+        };
         assert_eq!(events(whole), Ok(expected));
         let half = &whole[..whole.find("data:{").unwrap()];
         assert_eq!(events(half), Err("the stream broke off".to_owned()));

@@ -6,7 +6,7 @@ use std::{
 use jiff::Timestamp;
 use lakehouse_distill::{
     files, layout,
-    replay::{Attempt, Bundle, Entry, Known, ReplayRun, Retrieval, Rules, judge},
+    replay::{Attempt, Bundle, Entry, Known, ReplayRun, Retrieval, Rules, ended_badly, judge},
     time::Instant,
 };
 use serde_json::{Value, json};
@@ -124,13 +124,18 @@ impl Replay<'_> {
                 latency_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
                 prompt_tokens: None,
                 completion_tokens: None,
+                finish_reason: None,
+                reasoning: None,
             };
             match outcome {
                 Ok(spoken) => {
-                    attempt.reasons = self.judge(&spoken.text, bundle);
+                    attempt.reasons.extend(spoken.finish_reason.as_deref().and_then(ended_badly));
+                    attempt.reasons.extend(self.judge(&spoken.text, bundle));
                     attempt.ok = attempt.reasons.is_empty();
                     attempt.prompt_tokens = spoken.prompt_tokens;
                     attempt.completion_tokens = spoken.completion_tokens;
+                    attempt.finish_reason = spoken.finish_reason;
+                    attempt.reasoning = spoken.reasoning;
                     row.answered(attempt, spoken.text);
                 }
                 Err(error) => {

@@ -4,99 +4,17 @@
 
 #[path = "../../../tests/fake_http.rs"]
 mod fake_http;
+mod support;
 
 use std::{
     fs,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use fake_http::{Asked, FakeHttp, Reply};
-use lakehouse_distill::{Context, replay::ReplayRun, source::Source, transform_line};
+use fake_http::{FakeHttp, Reply};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-const ROWS: &str = "data/_kb/replay_runs.jsonl";
-
-struct Root(TempDir);
-
-impl Root {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    /// With three runs to remember.
-    fn with_evidence() -> Self {
-        let root = Self::new();
-        let rows = [
-            json!({"run_id": "good", "permit_id": "P-1", "ts": "2026-04-21", "ok": true, "source_files": ["reports/p1.md"],
-                "analysis": "The pool permit lacks a soil report; ask for it before digging."}),
-            json!({"run_id": "bad", "permit_id": "P-2", "ts": "2026-04-21", "ok": false, "analysis": "The pool permit is fine without a soil report."}),
-            json!({"run_id": "far", "permit_id": "P-3", "ts": "2026-04-21", "ok": true, "analysis": "Roof tiles need no crane."}),
-        ];
-        let lines: String = rows
-            .iter()
-            .map(|row| {
-                let context = Context { line_offset: 0, recorded_at: None };
-                let record = transform_line(Source::ContractAnalyses, &row.to_string(), &context).unwrap();
-                json!(record).to_string() + "\n"
-            })
-            .collect();
-        let folder = root.path("data/evidence/2026/04/21");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("contract_analyses.jsonl"), lines).unwrap();
-        root
-    }
-
-    fn path(&self, relative: &str) -> PathBuf {
-        self.0.path().join(relative)
-    }
-
-    fn command(&self, gateway: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_replay"));
-        command.arg("--root").arg(self.0.path()).args(["--gateway", gateway, "--models", "small,large"]).args(args);
-        for name in ["LAKEHOUSE_TOKEN", "LAKEHOUSE_GATEWAY_URL", "LAKEHOUSE_REPLAY_MODELS"] {
-            command.env_remove(name);
-        }
-        command
-    }
-
-    fn run(&self, gateway: &str, args: &[&str]) -> Output {
-        self.command(gateway, args).output().unwrap()
-    }
-
-    /// The rows as they lie there; each must be whole.
-    fn rows(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.path(ROWS)).unwrap();
-        assert!(text.ends_with('\n'));
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn only_row(&self) -> Value {
-        let rows = self.rows();
-        assert_eq!(rows.len(), 1);
-        serde_json::from_value::<ReplayRun>(rows[0].clone()).unwrap();
-        rows[0].clone()
-    }
-}
-
-fn completion(text: &str) -> Reply {
-    let usage = json!({"prompt_tokens": 11, "completion_tokens": 7});
-    Reply::Json(200, json!({"choices": [{"message": {"role": "assistant", "content": text}}], "usage": usage}))
-}
-
-/// A gateway without an index, whose models answer by their names.
-fn models(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> FakeHttp {
-    FakeHttp::start(move |asked| match asked.path.as_str() {
-        "/v1/chat" => answer(asked.json()["model"].as_str().unwrap()),
-        _ => Reply::Json(503, json!({"detail": "not here"})),
-    })
-}
-
-fn chats(gateway: &FakeHttp) -> Vec<Asked> {
-    gateway.asked().into_iter().filter(|asked| asked.path == "/v1/chat").collect()
-}
+use support::{ROWS, Root, chats, completion, models};
 
 #[test]
 fn a_good_answer_leaves_a_row_of_the_contract() {
@@ -340,7 +258,7 @@ fn settings_come_from_flags_before_environment_before_file() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_replay"));
         command
             .arg("--root")
-            .arg(root.0.path())
+            .arg(root.folder())
             .arg("--config")
             .arg(&config)
             .arg("--task-file")

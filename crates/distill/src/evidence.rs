@@ -107,11 +107,20 @@ pub struct Provenance {
     pub source_file: String,
     /// The row's line when it was read, counted from 0, blank lines included.
     pub line_offset: u64,
+    /// How many rows stood before it on that line: writers that die glue rows together. Left out for the
+    /// first, which nearly every row is.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub part: u64,
     /// SHA-256 (hex) of the row's canonical JSON.
     pub sig_hash: String,
     /// When the row became evidence. By default the row's own time, so that the same rows give the
     /// same bytes whenever they are read.
     pub recorded_at: Instant,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_first(part: &u64) -> bool {
+    *part == 0
 }
 
 /// What a model was used for.

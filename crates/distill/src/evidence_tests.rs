@@ -3,7 +3,7 @@ use crate::{Context, source::Source, transform_line};
 
 fn record() -> EvidenceRecord {
     let line = r#"{"run_id":"r","created_at":"2026-04-21T09:15:00Z","text":"t"}"#;
-    transform_line(Source::DistilledFacts, line, &Context { line_offset: 3, recorded_at: None }).unwrap()
+    transform_line(Source::DistilledFacts, line, &Context { line_offset: 3, part: 0, recorded_at: None }).unwrap()
 }
 
 #[test]

@@ -4,13 +4,16 @@
 //! is a feature (`arbitrary_precision`, `raw_value`) that Cargo would switch on for every service of
 //! the workspace. The hash of a source row must not depend on such rounding, so rows are read here:
 //! one pass, strings borrowed where they hold no escape, and limits on depth and size that hold for
-//! hostile lines too. The tests compare what is accepted with `serde_json`.
+//! hostile lines too. The tests compare what is accepted with `serde_json`, which does not know the
+//! three words that Python, alone among writers of JSON, has for what is no number.
 
 use std::{borrow::Cow, fmt};
 
 use serde_json::Value;
 
+mod number;
 mod parser;
+mod write;
 
 /// Deeper nesting is refused; `serde_json` has the same limit.
 const MAX_DEPTH: usize = 128;
@@ -31,6 +34,8 @@ pub enum Json<'a> {
     Bool(bool),
     /// A number, as it was written.
     Number(&'a str),
+    /// `NaN`, `Infinity` or `-Infinity`: no JSON, but what Python's `json` writes for such a float.
+    NotFinite(&'a str),
     /// A string, unescaped.
     String(Cow<'a, str>),
     /// An array.
@@ -39,16 +44,16 @@ pub enum Json<'a> {
     Object(Object<'a>),
 }
 
-/// An object's members, sorted by key. Of a key that occurs twice the last value counts.
+/// An object's members, sorted by the UTF-16 code units of their keys. Of a key that occurs twice the last value counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Object<'a> {
     fn from_members(mut members: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
-        if !members.is_sorted_by(|a, b| a.0 < b.0) {
+        if !members.is_sorted_by(|a, b| write::by_code_unit(&a.0, &b.0).is_lt()) {
             // Reversed, a stable sort puts the last of equal keys first, which is the one that dedup keeps.
             members.reverse();
-            members.sort_by(|a, b| a.0.cmp(&b.0));
+            members.sort_by(|a, b| write::by_code_unit(&a.0, &b.0));
             members.dedup_by(|a, b| a.0 == b.0);
         }
         Self(members)
@@ -57,7 +62,7 @@ impl<'a> Object<'a> {
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Json<'a>> {
-        let found = self.0.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()?;
+        let found = self.0.binary_search_by(|(k, _)| write::by_code_unit(k, key)).ok()?;
         self.0.get(found).map(|(_, value)| value)
     }
 
@@ -115,38 +120,25 @@ impl<'a> Json<'a> {
             }
     }
 
-    /// Appends the canonical form: keys sorted by code point, no white space, numbers as they were
-    /// written, strings with the fewest escapes.
-    pub fn write_canonical(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Null => out.extend_from_slice(b"null"),
-            Self::Bool(true) => out.extend_from_slice(b"true"),
-            Self::Bool(false) => out.extend_from_slice(b"false"),
-            Self::Number(text) => out.extend_from_slice(text.as_bytes()),
-            Self::String(text) => write_string(text, out),
-            Self::Array(items) => {
-                out.push(b'[');
-                for (i, item) in items.iter().enumerate() {
-                    if i > 0 {
-                        out.push(b',');
-                    }
-                    item.write_canonical(out);
-                }
-                out.push(b']');
-            }
-            Self::Object(object) => {
-                out.push(b'{');
-                for (i, (key, value)) in object.iter().enumerate() {
-                    if i > 0 {
-                        out.push(b',');
-                    }
-                    write_string(key, out);
-                    out.push(b':');
-                    value.write_canonical(out);
-                }
-                out.push(b'}');
-            }
-        }
+    /// Reads the value that begins at byte `from` of `text`, white space before it left out. Returns it with
+    /// the byte behind it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], but for what follows the value.
+    pub fn parse_one(text: &'a str, from: usize) -> Result<(Self, usize), JsonError> {
+        parser::parse_one(text, from)
+    }
+
+    /// Appends the canonical form, which is hashed: RFC 8785, except for numbers that no double holds and
+    /// those that are none, which stay as they were written. Says whether it is another text than
+    /// [`Self::write_as_written`].
+    pub fn write_canonical(&self, out: &mut Vec<u8>) -> bool {
+        write::canonical(self, out)
+    }
+
+    /// Appends the form that earlier releases hashed: numbers as they were written, members by code point.
+    pub fn write_as_written(&self, out: &mut Vec<u8>) {
+        write::as_written(self, out);
     }
 
     /// The value as a double; `None` for anything but a finite number.
@@ -176,25 +168,39 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// A number's text as every runtime writes it: 301 for 301.0.
+    #[must_use]
+    pub fn as_number(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Number(text) => Some(number::canonical(text).map_or(Cow::Borrowed(*text), Cow::Owned)),
+            _ => None,
+        }
+    }
+
     /// An owned copy for a record. A number that neither a 64-bit integer nor a finite double can
-    /// hold becomes a string of its text, so that no digit is lost.
+    /// hold becomes a string of its text, so that no digit is lost. What is no number is left out of its
+    /// object, and null in an array.
     #[must_use]
     pub fn to_value(&self) -> Value {
         match self {
-            Self::Null => Value::Null,
+            Self::Null | Self::NotFinite(_) => Value::Null,
             Self::Bool(b) => Value::Bool(*b),
             Self::Number(text) => number(text),
             Self::String(text) => Value::String(text.clone().into_owned()),
             Self::Array(items) => Value::Array(items.iter().map(Json::to_value).collect()),
-            Self::Object(object) => Value::Object(object.iter().map(|(k, v)| (k.to_owned(), v.to_value())).collect()),
+            Self::Object(object) => {
+                let members = object.iter().filter(|(_, value)| !matches!(value, Self::NotFinite(_)));
+                Value::Object(members.map(|(k, v)| (k.to_owned(), v.to_value())).collect())
+            }
         }
     }
 }
 
+/// Numbers as they were written.
 impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = Vec::new();
-        self.write_canonical(&mut out);
+        self.write_as_written(&mut out);
         f.write_str(&String::from_utf8_lossy(&out))
     }
 }
@@ -211,36 +217,6 @@ fn number(text: &str) -> Value {
         Ok(x) if !is_integer && x.is_finite() => x.into(),
         _ => Value::String(text.to_owned()),
     }
-}
-
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut copied = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let short = match byte {
-            b'"' | b'\\' => byte,
-            0x08 => b'b',
-            0x09 => b't',
-            0x0a => b'n',
-            0x0c => b'f',
-            0x0d => b'r',
-            0x00..=0x1f => 0,
-            _ => continue,
-        };
-        out.extend_from_slice(&bytes[copied..at]);
-        copied = at + 1;
-        if short == 0 {
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-        } else {
-            out.extend_from_slice(&[b'\\', short]);
-        }
-    }
-    out.extend_from_slice(&bytes[copied..]);
-    out.push(b'"');
 }
 
 #[cfg(test)]

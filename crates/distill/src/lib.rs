@@ -29,10 +29,24 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// SHA-256 of the canonical form of `row`: the same for the same members in any order.
+/// SHA-256 of the canonical form of `row`: the same for the same members in any order, whichever runtime
+/// wrote them.
 #[must_use]
 pub fn sig_hash(row: &json::Json<'_>) -> [u8; 32] {
-    let mut canonical = Vec::new();
-    row.write_canonical(&mut canonical);
-    Sha256::digest(&canonical).into()
+    sig_hashes(row).0
+}
+
+/// [`sig_hash`] of `row`, and the one that earlier releases gave it where that is another: evidence may
+/// still have it.
+#[must_use]
+pub fn sig_hashes(row: &json::Json<'_>) -> ([u8; 32], Option<[u8; 32]>) {
+    let mut text = Vec::new();
+    let was_another = row.write_canonical(&mut text);
+    let hash = Sha256::digest(&text).into();
+    if !was_another {
+        return (hash, None);
+    }
+    text.clear();
+    row.write_as_written(&mut text);
+    (hash, Some(Sha256::digest(&text).into()))
 }

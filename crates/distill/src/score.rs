@@ -187,7 +187,12 @@ fn unreadable_decision(record: &EvidenceRecord) -> Option<&str> {
     const DECIDE: [&str; 7] =
         ["observer_verdict", "verdict", "source_task.verdict", "overall", "ok", "failure_markers", "human_override"];
     let unreadable = record.metadata.get("unreadable_fields")?.as_array()?;
-    unreadable.iter().filter_map(Value::as_str).find(|field| DECIDE.contains(field))
+    // All of it, or a part: `failure_markers[0]`.
+    let is_of = |field: &str, name: &str| {
+        field.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let decides = |field: &&str| DECIDE.iter().any(|name| is_of(field, name));
+    unreadable.iter().filter_map(Value::as_str).find(decides)
 }
 
 fn human_decision(human: &Value) -> (Category, Vec<String>) {

@@ -8,7 +8,8 @@ use crate::{Context, source::Source, transform_line};
 fn record(members: Value) -> EvidenceRecord {
     let mut row = json!({"ts": "2026-04-21T09:15:00Z", "response": "text"});
     row.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-    transform_line(Source::ModeExperiments, &row.to_string(), &Context { line_offset: 0, recorded_at: None }).unwrap()
+    transform_line(Source::ModeExperiments, &row.to_string(), &Context { line_offset: 0, part: 0, recorded_at: None })
+        .unwrap()
 }
 
 fn category(members: Value) -> (Category, String) {

@@ -27,7 +27,7 @@ fn no_flag_lets_anything_through_the_firewall() {
 
 #[expect(clippy::needless_pass_by_value, reason = "the callers write it in place")]
 fn record(source: Source, row: Value) -> EvidenceRecord {
-    transform_line(source, &row.to_string(), &Context { line_offset: 0, recorded_at: None }).unwrap()
+    transform_line(source, &row.to_string(), &Context { line_offset: 0, part: 0, recorded_at: None }).unwrap()
 }
 
 fn analysis(verdict: &str) -> EvidenceRecord {

@@ -12,6 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::json::Json;
 
+mod zone;
+
 /// An instant after 1970, written as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(Timestamp);
@@ -54,12 +56,12 @@ impl Instant {
         }
     }
 
-    /// Reads a row's value: RFC 3339 with any offset, RFC 2822, a date and time without an offset
-    /// (taken as UTC), a bare date (its midnight, UTC), or a count since the epoch as number or
+    /// Reads a row's value: RFC 3339 with any offset, with or without a zone in brackets (RFC 9557), RFC
+    /// 2822, a date and time without an offset or zone (taken as UTC), a bare date (its midnight, UTC), or a count since the epoch as number or
     /// text, in seconds, milli-, micro- or nanoseconds by its magnitude.
     ///
     /// # Errors
-    /// For anything else, and outside of 1970..=9999.
+    /// For anything else, for a zone that is unknown or contradicts the offset, and outside of 1970..=9999.
     pub fn from_json(value: &Json<'_>) -> Result<Self, InvalidInstant> {
         match value {
             Json::String(text) => text.parse(),
@@ -75,6 +77,12 @@ impl FromStr for Instant {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let trimmed = text.trim();
         let invalid = || InvalidInstant(shorten(trimmed));
+        let because = |why: &str| InvalidInstant(format!("{} ({why})", shorten(trimmed)));
+        if trimmed.contains('[')
+            && let Some(timestamp) = zone::in_brackets(trimmed).map_err(because)?
+        {
+            return Self::from_timestamp(timestamp);
+        }
         if let Ok(timestamp) = trimmed.parse::<Timestamp>() {
             return Self::from_timestamp(timestamp);
         }
@@ -85,6 +93,9 @@ impl FromStr for Instant {
             return Self::from_timestamp(Offset::UTC.to_timestamp(naive).map_err(|_| invalid())?);
         }
         if let Ok(zoned) = rfc2822::parse(trimmed) {
+            if let Some(zone) = zone::unknown_in_mail(trimmed) {
+                return Err(because(&format!("the zone {zone} is none that RFC 2822 knows")));
+            }
             return Self::from_timestamp(zoned.timestamp());
         }
         from_epoch(trimmed).ok_or_else(invalid)?

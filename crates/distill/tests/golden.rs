@@ -23,7 +23,7 @@ fn outcome(source: Source) -> Value {
         if line.is_blank() {
             continue;
         }
-        let context = Context { line_offset: line.number, recorded_at: None };
+        let context = Context { line_offset: line.number, part: 0, recorded_at: None };
         let record = line.json().and_then(|row| transform(source, &row, &sig_hash(&row), &context));
         entries.push(match record {
             Err(skip) => json!({"line": line.number, "skip": skip.to_string()}),

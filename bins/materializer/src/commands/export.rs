@@ -8,7 +8,7 @@ use lakehouse_distill::{
     layout,
     receipt::SourceCounts,
     sft::{Quarantined, SftRow, Stop, examine},
-    sig_hash,
+    sig_hashes,
 };
 use serde_json::json;
 
@@ -123,8 +123,11 @@ fn unsourced_rows(job: &Job, include_partial: bool) -> Result<HashSet<Key>> {
                 if wanted.is_empty() {
                     break;
                 }
-                if let Ok(row) = line.json() {
-                    wanted.remove(&origin(&source_file, &hex::encode(sig_hash(&row))));
+                for row in line.rows().filter_map(|row| row.json.ok()) {
+                    let (hash, former) = sig_hashes(&row);
+                    for hash in std::iter::once(hash).chain(former) {
+                        wanted.remove(&origin(&source_file, &hex::encode(hash)));
+                    }
                 }
             }
         }

@@ -7,11 +7,11 @@ use std::{
 use lakehouse_distill::{
     Context, Skip,
     evidence::EvidenceRecord,
-    files::{self, At as _, HashingReader, Line, LineReader, MAX_LINE_BYTES, Written},
+    files::{self, At as _, HashingReader, LineReader, MAX_LINE_BYTES, Row, Written},
     json::Json,
     layout,
     receipt::{FileDigest, SourceCounts},
-    sha256_hex, sig_hash,
+    sha256_hex, sig_hash, sig_hashes,
     source::Source,
     time::Instant,
     transform,
@@ -144,10 +144,15 @@ impl SourceRun<'_> {
             if line.is_blank() {
                 continue;
             }
-            self.counts.rows_read += 1;
-            match line.json() {
-                Ok(row) => dedup.row(short(&sig_hash(&row)))?,
-                Err(_) => unreadable += 1,
+            for row in line.rows() {
+                self.counts.rows_read += 1;
+                match &row.json {
+                    Ok(row) => {
+                        let (hash, former) = sig_hashes(row);
+                        dedup.row(short(&hash), former.as_ref().map(short))?;
+                    }
+                    Err(_) => unreadable += 1,
+                }
             }
         }
         let digest = lines.into_inner().digest();
@@ -187,71 +192,80 @@ impl SourceRun<'_> {
     ) -> Result<()> {
         let input = HashingReader::new(BufReader::with_capacity(1 << 18, file.take(first.digest.bytes)));
         let mut lines = LineReader::new(input);
-        let (mut json_row, mut record_line) = (0, Vec::new());
+        let mut json_row = 0;
         while let Some(line) = lines.next_line().at("read", path)? {
             bar.advance(line.bytes.len() as u64 + 1);
             if line.is_blank() {
                 continue;
             }
-            let outcome = match line.json() {
-                Err(skip) => Err(skip),
-                Ok(row) => {
-                    json_row += 1;
-                    if !first.fresh.has(json_row - 1) {
-                        self.counts.deduped += 1;
-                        continue;
-                    }
-                    let context = Context { line_offset: line.number, recorded_at: self.recorded_at };
-                    transform(self.source, &row, &sig_hash(&row), &context)
-                }
-            };
-            let is_before = |record: &EvidenceRecord| self.job.since.is_some_and(|since| record.timestamp < since);
-            let outcome = match outcome {
-                Ok(record) if is_before(&record) => {
-                    self.counts.filtered += 1;
+            for row in line.rows() {
+                let is_json = row.json.is_ok();
+                json_row += u64::from(is_json);
+                if is_json && !first.fresh.has(json_row - 1) {
+                    self.counts.deduped += 1;
                     continue;
                 }
-                Ok(record) => write_line(&record, &mut record_line).map(|()| record.timestamp.day()),
-                Err(skip) => Err(skip),
-            };
-            match outcome {
-                Ok(day) => {
-                    days.push(day, &record_line)?;
-                    self.counts.written += 1;
-                }
-                Err(skip) => {
-                    skips.push(self.skip_row(&line, &skip).as_bytes())?;
-                    self.counts.skipped += 1;
-                }
+                self.row(line.number, &row, days, skips)?;
             }
         }
         // Rows are known by their number: had one changed its place, a new row could pass for a known one.
         if lines.into_inner().digest() == first.digest { Ok(()) } else { Err(Error::Changed(self.source.file())) }
     }
 
+    /// Turns a row that is new into evidence, or says why it is none.
+    fn row(&mut self, line: u64, row: &Row<'_>, days: &mut Days<'_>, skips: &mut NewLines<'_>) -> Result<()> {
+        let context = Context { line_offset: line, part: row.part, recorded_at: self.recorded_at };
+        let record = match &row.json {
+            Ok(value) => transform(self.source, value, &sig_hash(value), &context),
+            Err(skip) => Err(skip.clone()),
+        };
+        let is_before = |record: &EvidenceRecord| self.job.since.is_some_and(|since| record.timestamp < since);
+        let outcome = match record {
+            Ok(record) if is_before(&record) => {
+                self.counts.filtered += 1;
+                return Ok(());
+            }
+            Ok(record) => to_line(&record).map(|text| (record.timestamp.day(), text)),
+            Err(skip) => Err(skip),
+        };
+        match outcome {
+            Ok((day, text)) => {
+                days.push(day, &text)?;
+                self.counts.written += 1;
+            }
+            Err(skip) => {
+                skips.push(self.skip_row(line, row, &skip).as_bytes())?;
+                self.counts.skipped += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Without a time: the same bad row gives the same line, and is told once.
-    fn skip_row(&self, line: &Line<'_>, skip: &Skip) -> String {
-        json!({
+    fn skip_row(&self, line: u64, row: &Row<'_>, skip: &Skip) -> String {
+        let mut skip = json!({
             "schema": "distillation_skip.v1",
             "source_file": self.source.file(),
-            "line_offset": line.number,
+            "line_offset": line,
             "reason": skip.to_string(),
-            "line_sha256": sha256_hex(line.bytes),
-        })
-        .to_string()
+            "line_sha256": sha256_hex(row.bytes),
+        });
+        if let (1.., Some(members)) = (row.part, skip.as_object_mut()) {
+            members.insert("part".to_owned(), row.part.into());
+        }
+        skip.to_string()
     }
 }
 
 /// A record may hold a text of its row twice. A line that no reader takes would not be found by the next
 /// run, and would be written once more by each.
-fn write_line(record: &EvidenceRecord, line: &mut Vec<u8>) -> std::result::Result<(), Skip> {
-    line.clear();
+fn to_line(record: &EvidenceRecord) -> std::result::Result<Vec<u8>, Skip> {
     // Into memory, of a type whose keys are strings: there is nothing that could fail.
-    let _ = serde_json::to_writer(&mut *line, record);
+    let line = serde_json::to_vec(record).unwrap_or_default();
     if line.len() > MAX_LINE_BYTES {
         return Err(Skip::Invalid(format!("its line would be longer than {MAX_LINE_BYTES} bytes")));
     }
-    Ok(())
+    Ok(line)
 }
 
 /// `provenance.sig_hash` of a line of evidence.

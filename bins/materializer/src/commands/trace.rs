@@ -6,7 +6,7 @@ use lakehouse_distill::{
     layout,
     score::ScoredRun,
     sft::SftRow,
-    sig_hash,
+    sig_hashes,
 };
 use serde_json::{Value, json};
 
@@ -29,10 +29,10 @@ struct Found {
 
 /// What became of the source row.
 enum Origin {
-    /// At the line that the record names, with the same hash.
+    /// At the place that the record names, with the same hash.
     InPlace(String),
-    /// The log was rotated or edited: the row is at another line now.
-    Moved(u64, String),
+    /// The log was rotated or edited: the row is at another line now, or at another place of it.
+    Moved { line: u64, part: u64, row: String },
     /// No line of the source has the hash.
     Gone,
 }
@@ -93,26 +93,30 @@ fn evidence(job: &Job, run_id: &str) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Looks for the row by its hash; the line it was read from wins over an equal row elsewhere.
+/// Looks for the row by its hash; the place it was read from wins over an equal row elsewhere.
 fn origin(job: &Job, record: &EvidenceRecord) -> Result<Origin> {
-    let path = job.path(&record.provenance.source_file);
+    let place = &record.provenance;
+    let path = job.path(&place.source_file);
     let Some(file) = files::open_if_there(&path)? else { return Ok(Origin::Gone) };
     let mut lines = LineReader::new(BufReader::with_capacity(1 << 18, file));
     let mut moved = None;
     while let Some(line) = lines.next_line().at("read", &path)? {
-        let is_there = line.number == record.provenance.line_offset;
-        if moved.is_some() && !is_there {
+        if moved.is_some() && line.number != place.line_offset {
             continue;
         }
-        let Ok(row) = line.json() else { continue };
-        if hex::encode(sig_hash(&row)) != record.provenance.sig_hash {
-            continue;
+        for row in line.rows() {
+            let Ok(value) = &row.json else { continue };
+            let (hash, former) = sig_hashes(value);
+            // Evidence of an earlier release has the hash of that time.
+            if !std::iter::once(hash).chain(former).any(|hash| hex::encode(hash) == place.sig_hash) {
+                continue;
+            }
+            let text = String::from_utf8_lossy(row.bytes).into_owned();
+            if (line.number, row.part) == (place.line_offset, place.part) {
+                return Ok(Origin::InPlace(text));
+            }
+            moved.get_or_insert(Origin::Moved { line: line.number, part: row.part, row: text });
         }
-        let text = String::from_utf8_lossy(line.bytes).into_owned();
-        if is_there {
-            return Ok(Origin::InPlace(text));
-        }
-        moved = Some(Origin::Moved(line.number, text));
     }
     Ok(moved.unwrap_or(Origin::Gone))
 }
@@ -134,20 +138,27 @@ fn exports(job: &Job, run_id: &str, found: &mut [Found]) -> Result<()> {
 
 impl Found {
     fn json(&self) -> Value {
-        let (status, line, row) = match &self.origin {
-            Origin::InPlace(row) => ("verified", Some(self.record.provenance.line_offset), Some(row)),
-            Origin::Moved(line, row) => ("moved", Some(*line), Some(row)),
-            Origin::Gone => ("gone", None, None),
+        let origin = &self.record.provenance;
+        let (status, line, part, row) = match &self.origin {
+            Origin::InPlace(row) => ("verified", Some(origin.line_offset), origin.part, Some(row)),
+            Origin::Moved { line, part, row } => ("moved", Some(*line), *part, Some(row)),
+            Origin::Gone => ("gone", None, 0, None),
         };
+        let mut source = json!({
+            "file": origin.source_file,
+            "status": status,
+            "line": line,
+            "recorded_line": origin.line_offset,
+            "sig_hash": origin.sig_hash,
+            "row": row,
+        });
+        for (name, part) in [("part", part), ("recorded_part", origin.part)] {
+            if let (1.., Some(members)) = (part, source.as_object_mut()) {
+                members.insert(name.to_owned(), part.into());
+            }
+        }
         json!({
-            "source": {
-                "file": self.record.provenance.source_file,
-                "status": status,
-                "line": line,
-                "recorded_line": self.record.provenance.line_offset,
-                "sig_hash": self.record.provenance.sig_hash,
-                "row": row,
-            },
+            "source": source,
             "evidence": {"file": self.evidence_file, "line": self.evidence_line, "record": self.record},
             "scored": self.scored,
             "exported": self.exported_line.map(|line| json!({"file": layout::SFT_EXPORT, "line": line})),
@@ -157,10 +168,11 @@ impl Found {
     fn text(&self) -> String {
         const SHOWN: usize = 1000;
         let origin = &self.record.provenance;
+        let recorded = place(origin.line_offset, origin.part);
         let (status, row) = match &self.origin {
-            Origin::InPlace(row) => (format!("line_offset {} (verified)", origin.line_offset), row.as_str()),
-            Origin::Moved(line, row) => {
-                (format!("line_offset {line} (verified; was {})", origin.line_offset), row.as_str())
+            Origin::InPlace(row) => (format!("{recorded} (verified)"), row.as_str()),
+            Origin::Moved { line, part, row } => {
+                (format!("{} (verified; was {recorded})", place(*line, *part)), row.as_str())
             }
             Origin::Gone => ("GONE".to_owned(), ""),
         };
@@ -186,4 +198,8 @@ impl Found {
         }
         text
     }
+}
+
+fn place(line: u64, part: u64) -> String {
+    if part == 0 { format!("line_offset {line}") } else { format!("line_offset {line}, part {part}") }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The columns, each with its type in ingestd's words. Lists and objects are JSON in text.
-const COLUMNS: [(&str, &str); 32] = [
+const COLUMNS: [(&str, &str); 33] = [
     ("run_id", "varchar"),
     ("task_id", "varchar"),
     // Without a zone, in UTC: time zone arithmetic in SQL needs an extension that queryd does not load.
@@ -26,6 +26,7 @@ const COLUMNS: [(&str, &str); 32] = [
     ("source", "varchar"),
     ("source_file", "varchar"),
     ("line_offset", "bigint"),
+    ("part", "bigint"),
     ("sig_hash", "varchar"),
     ("recorded_at", "timestamp"),
     ("model_name", "varchar"),
@@ -99,6 +100,7 @@ fn write_row(record: &EvidenceRecord, source: &str, out: &mut String) {
         Some(source.to_owned()),
         Some(record.provenance.source_file.clone()),
         Some(record.provenance.line_offset.to_string()),
+        Some(record.provenance.part.to_string()),
         Some(record.provenance.sig_hash.clone()),
         Some(utc(record.provenance.recorded_at)),
         record.model_name.clone(),
@@ -173,7 +175,7 @@ mod tests {
     #[test]
     fn a_row_has_a_cell_for_every_column_and_quotes_what_it_holds() {
         let line = r#"{"created_at":"2026-04-21T09:15:00.1234567+02:00","text":"a \"quote\", a\nline, \u0000","extractor":"q"}"#;
-        let context = Context { line_offset: 7, recorded_at: None };
+        let context = Context { line_offset: 7, part: 0, recorded_at: None };
         let record = transform_line(Source::DistilledFacts, line, &context).unwrap();
         let mut row = String::new();
         write_row(&record, "distilled_facts", &mut row);

@@ -7,7 +7,8 @@ use std::io::BufReader;
 
 use lakehouse_distill::{
     Skip,
-    files::{Line, LineReader},
+    files::{Line, LineReader, Row},
+    json::Json,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -28,6 +29,15 @@ fuzz_target!(|data: &[u8]| {
             Err(Skip::NotJson(_)) => assert!(is_whole),
             Err(Skip::HalfWritten(_)) => assert!(!is_whole),
             Err(other) => panic!("{other}"),
+        }
+        // The rows on it stand in their order, and the only one is the line.
+        let rows: Vec<Row<'_>> = line.rows().collect();
+        assert!(rows.iter().zip(0..).all(|(row, part)| row.part == part));
+        assert!(rows.iter().map(|row| row.bytes.len()).sum::<usize>() <= bytes.len());
+        let (last, before) = rows.split_last().expect("one at least");
+        assert!(before.iter().all(|row| matches!(row.json, Ok(Json::Object(_)))));
+        if before.is_empty() {
+            assert_eq!((&last.json, last.bytes), (&line.json(), bytes));
         }
     }
     assert_eq!(lines.next_line().expect("memory"), None);

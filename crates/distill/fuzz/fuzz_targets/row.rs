@@ -21,7 +21,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(line) = std::str::from_utf8(line) else { return };
     // The digit 0 is the first source, so that seeds can be written by hand.
     let source = Source::ALL[usize::from(choice.wrapping_sub(b'0')) % Source::ALL.len()];
-    let context = Context { line_offset: 7, recorded_at: None };
+    let context = Context { line_offset: 7, part: 0, recorded_at: None };
 
     let outcome = transform_line(source, line, &context);
     if let Ok(row) = Json::parse(line) {

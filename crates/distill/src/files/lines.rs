@@ -43,13 +43,77 @@ impl<'a> Line<'a> {
         std::str::from_utf8(self.bytes).map_err(|e| Skip::NotUtf8 { at: e.valid_up_to() })
     }
 
-    /// Its row.
+    /// What is on it, as one value.
     ///
     /// # Errors
     /// If it has no text, or that is no JSON.
     pub fn json(&self) -> Result<Json<'a>, Skip> {
-        let not_json = |error: JsonError| if self.is_whole { Skip::NotJson(error) } else { Skip::HalfWritten(error) };
-        Json::parse(self.text()?).map_err(not_json)
+        Json::parse(self.text()?).map_err(|error| self.not_json(error))
+    }
+
+    /// The rows on it: one, unless a writer that died, or never wrote new lines, has left several glued to
+    /// each other. Whole ones before a torn one are rows; from the torn one on there is nothing to hold on to.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'a>> + use<'a> {
+        Rows { line: *self, text: self.text(), part: 0, rest: Some(0) }
+    }
+
+    fn not_json(&self, error: JsonError) -> Skip {
+        if self.is_whole { Skip::NotJson(error) } else { Skip::HalfWritten(error) }
+    }
+}
+
+/// One row of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// How many rows stand before it on its line.
+    pub part: u64,
+    /// Its bytes: those of the whole line if it is alone there, and all that is left of it if it is torn.
+    pub bytes: &'a [u8],
+    /// The row, or why it is none.
+    pub json: Result<Json<'a>, Skip>,
+}
+
+struct Rows<'a> {
+    line: Line<'a>,
+    /// Looked at once, however many rows there are.
+    text: Result<&'a str, Skip>,
+    part: u64,
+    /// Where the next row begins.
+    rest: Option<usize>,
+}
+
+impl<'a> Rows<'a> {
+    /// The row that begins at `from`, where it ends, and where the next one begins.
+    fn read(&self, from: usize) -> Result<(Json<'a>, usize, Option<usize>), Skip> {
+        let text = self.text.clone()?;
+        let (value, end) = Json::parse_one(text, from).map_err(|error| self.line.not_json(error))?;
+        let rest = text.get(end..).unwrap_or_default().trim_start_matches([' ', '\t', '\n', '\r']);
+        let next = text.len() - rest.len();
+        match value {
+            _ if rest.is_empty() => Ok((value, text.len(), None)),
+            // A byte order mark between two rows is that of the second of two files that were put together.
+            Json::Object(_) => Ok((value, end, Some(text.len() - rest.trim_start_matches('\u{feff}').len()))),
+            _ => Err(self.line.not_json(JsonError { at: next, why: "text after the value" })),
+        }
+    }
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = Row<'a>;
+
+    fn next(&mut self) -> Option<Row<'a>> {
+        let from = self.rest.take()?;
+        let (json, end) = match self.read(from) {
+            Ok((value, end, rest)) => {
+                self.rest = rest;
+                (Ok(value), end)
+            }
+            Err(skip) => (Err(skip), self.line.bytes.len()),
+        };
+        let bytes = self.line.bytes.get(from..end).unwrap_or_default();
+        let row = Row { part: self.part, bytes, json };
+        self.part += 1;
+        Some(row)
     }
 }
 

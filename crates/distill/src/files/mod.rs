@@ -13,7 +13,7 @@ use std::{
 };
 
 pub use append::{Appender, append_line, whole_lines};
-pub use lines::{Line, LineReader, MAX_LINE_BYTES};
+pub use lines::{Line, LineReader, MAX_LINE_BYTES, Row};
 pub use walk::{DayFile, day_files};
 pub use write::{HashingReader, Writer, Written, create_dir, sync_dir};
 

@@ -51,6 +51,35 @@ fn what_can_t_be_read_says_why() {
     assert_eq!(read(b"{\"a\":"), "half-written last line (not JSON at byte 5: the text ends in the middle)");
 }
 
+#[test]
+fn rows_glued_to_each_other_are_told_apart() {
+    let read = |bytes: &[u8]| {
+        let mut reader = LineReader::new(Cursor::new(bytes.to_vec()));
+        let line = reader.next_line().unwrap().unwrap();
+        let row = |row: Row<'_>| {
+            (
+                row.part,
+                String::from_utf8_lossy(row.bytes).into_owned(),
+                row.json.map(|json| json.to_string()).map_err(|e| e.to_string()),
+            )
+        };
+        line.rows().map(row).collect::<Vec<_>>()
+    };
+    let ok = |part, bytes: &str| (part, bytes.to_owned(), Ok(bytes.trim().to_owned()));
+    let err = |part, bytes: &str, why: &str| (part, bytes.to_owned(), Err(why.to_owned()));
+    assert_eq!(read(b" {\"a\":1} \n"), [ok(0, " {\"a\":1} ")]);
+    assert_eq!(read(b"{}{\"a\":1}\t{}\r\n"), [ok(0, "{}"), ok(1, "{\"a\":1}"), ok(2, "{}")]);
+    assert_eq!(read(b"{}\xef\xbb\xbf{}\n").len(), 2);
+    assert_eq!(read(b"{}{\"a\n"), [ok(0, "{}"), err(1, "{\"a", "not JSON at byte 5: the text ends inside a string")]);
+    let half = "half-written last line (not JSON at byte 3: the text ends in the middle)";
+    assert_eq!(read(b"{}{"), [ok(0, "{}"), err(1, "{", half)]);
+    assert_eq!(read(b"{}\0\0\n"), [ok(0, "{}"), err(1, "\0\0", "not JSON at byte 2: a value was expected")]);
+    // Only objects are rows: two other values on a line are no JSON, as ever.
+    assert_eq!(read(b"1 {}\n"), [err(0, "1 {}", "not JSON at byte 2: text after the value")]);
+    assert_eq!(read(b"{} 1\n"), [ok(0, "{}"), ok(1, "1")]);
+    assert_eq!(read(b"{\xff}{}\n"), [err(0, "{\u{fffd}}{}", "not UTF-8 at byte 1")]);
+}
+
 proptest! {
     #[test]
     fn lines_are_what_split_gives(bytes in prop::collection::vec(prop::sample::select(b"ab\n\r{}".to_vec()), 0..40)) {

@@ -1,4 +1,4 @@
-//! RFC 8259, with limits, in one pass.
+//! RFC 8259 and Python's three words, with limits, in one pass.
 
 use std::borrow::Cow;
 
@@ -12,6 +12,12 @@ pub(super) fn parse(text: &str) -> Result<Json<'_>, JsonError> {
     let value = parser.value(0)?;
     parser.skip_white();
     if parser.at == text.len() { Ok(value) } else { Err(parser.error("text after the value")) }
+}
+
+pub(super) fn parse_one(text: &str, from: usize) -> Result<(Json<'_>, usize), JsonError> {
+    let mut parser = Parser { text, at: from, values: 0 };
+    parser.skip_white();
+    Ok((parser.value(0)?, parser.at))
 }
 
 struct Parser<'a> {
@@ -47,7 +53,10 @@ impl<'a> Parser<'a> {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
             Some(b'"') => Ok(Json::String(self.string()?)),
+            Some(b'-') if self.text.as_bytes().get(self.at + 1) == Some(&b'I') => self.not_finite("-Infinity"),
             Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'I') => self.not_finite("Infinity"),
+            Some(b'N') => self.not_finite("NaN"),
             Some(b't') => self.literal("true", Json::Bool(true)),
             Some(b'f') => self.literal("false", Json::Bool(false)),
             Some(b'n') => self.literal("null", Json::Null),
@@ -63,6 +72,10 @@ impl<'a> Parser<'a> {
         } else {
             Err(self.error("a value was expected"))
         }
+    }
+
+    fn not_finite(&mut self, word: &'static str) -> Result<Json<'a>, JsonError> {
+        self.literal(word, Json::NotFinite(word))
     }
 
     fn array(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {

@@ -112,6 +112,25 @@ pub fn judge(answer: &str, rules: &Rules<'_>) -> Vec<String> {
     reasons
 }
 
+/// Why an answer that its provider ended for `finish_reason` will not do, whatever it says; none if it was
+/// ended as answers are. In OpenAI's words, and in those that others have for the same.
+#[must_use]
+pub fn ended_badly(finish_reason: &str) -> Option<String> {
+    let why = match finish_reason.trim().to_lowercase().as_str() {
+        "length"
+        | "max_length"
+        | "max_tokens"
+        | "max_output_tokens"
+        | "model_length"
+        | "model_context_window_exceeded" => "cut_off: there was no room for the rest of it",
+        "content_filter" | "content_filtered" | "safety" | "recitation" | "blocklist" | "prohibited_content"
+        | "spii" => "filtered: its provider left out the rest of it",
+        "error" | "abort" | "cancelled" => "failed: its provider gave up",
+        _ => return None,
+    };
+    Some(format!("{why} (finish_reason {})", finish_reason.trim()))
+}
+
 /// The JSON of an answer: the whole of it, or what its one code fence holds.
 ///
 /// # Errors

@@ -2,7 +2,7 @@ use super::*;
 use crate::{Context, source::Source, transform_line};
 
 fn memory(row: &serde_json::Value) -> Memory {
-    let context = Context { line_offset: 0, recorded_at: None };
+    let context = Context { line_offset: 0, part: 0, recorded_at: None };
     let record = transform_line(Source::ModeExperiments, &row.to_string(), &context).unwrap();
     Memory::of(&record).unwrap()
 }

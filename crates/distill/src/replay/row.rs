@@ -27,7 +27,7 @@ pub struct ReplayRun {
     pub validation: Validation,
     /// Whether more than one model was tried.
     pub escalated: bool,
-    /// The last answer, good or bad; null if there was none.
+    /// The last answer, good or bad, without what was only thought; null if there was none.
     pub response: Option<String>,
     /// Why there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,6 +74,12 @@ pub struct Attempt {
     pub prompt_tokens: Option<u64>,
     /// As the provider counted; null if it did not.
     pub completion_tokens: Option<u64>,
+    /// Why the answer ended, in the provider's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    /// What the model thought before it spoke. It is no part of the answer, and nothing judges it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
 }
 
 /// What an answer was found to be.

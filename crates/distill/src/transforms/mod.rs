@@ -1,8 +1,8 @@
 //! Source rows become evidence: one pure function a source, behind one table.
 //!
 //! Logs are written by many programs in many moods, so reading is tolerant: a member that is
-//! missing is left out, one of the wrong type is left out and named in `metadata.unreadable_fields`,
-//! and only a row without a time, or with nothing in it to learn from, is refused.
+//! missing is left out, one of the wrong type, or one that is no number, is left out and named in
+//! `metadata.unreadable_fields`, and only a row without a time, or with nothing in it to learn from, is refused.
 
 mod appliers;
 mod executors;
@@ -24,6 +24,8 @@ use crate::{
 pub struct Context {
     /// The row's line, counted from 0.
     pub line_offset: u64,
+    /// How many rows stand before it on its line.
+    pub part: u64,
     /// What `provenance.recorded_at` says; the row's own time if none.
     pub recorded_at: Option<Instant>,
 }
@@ -84,9 +86,21 @@ struct Spec {
     fill: fn(&mut Reader<'_, '_>, &mut EvidenceRecord) -> Result<(), Skip>,
 }
 
-/// Members that say when a row was written, in any source.
-const ANY_TIME: [&str; 8] =
-    ["timestamp", "ts", "created_at", "recorded_at", "time", "ended_at", "finished_at", "started_at"];
+/// Members that say when a row was written, in any source: whoever adds one for a source adds it here
+/// too, as logs change their programs more often than their words.
+const ANY_TIME: [&str; 11] = [
+    "timestamp",
+    "ts",
+    "created_at",
+    "recorded_at",
+    "time",
+    "ended_at",
+    "finished_at",
+    "started_at",
+    "reviewed_at",
+    "audited_at",
+    "extracted_at",
+];
 
 const fn spec(source: Source) -> Spec {
     match source {
@@ -141,6 +155,7 @@ pub fn transform(source: Source, row: &Json<'_>, sig: &[u8; 32], context: &Conte
     let provenance = Provenance {
         source_file: source.file(),
         line_offset: context.line_offset,
+        part: context.part,
         sig_hash,
         recorded_at: context.recorded_at.unwrap_or(timestamp),
     };
@@ -164,7 +179,7 @@ pub fn transform(source: Source, row: &Json<'_>, sig: &[u8; 32], context: &Conte
 fn timestamp(reader: &Reader<'_, '_>, first: &'static [&'static str]) -> Result<Instant, Skip> {
     let mut bad = None;
     for field in first.iter().chain(&ANY_TIME) {
-        let Some(value) = reader.get(field) else { continue };
+        let Some(value) = reader.get_even_if_not_finite(field) else { continue };
         match Instant::from_json(value) {
             Ok(instant) => return Ok(instant),
             Err(source) => bad = bad.or(Some(Skip::BadTimestamp { field, source })),

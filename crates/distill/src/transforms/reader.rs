@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde_json::Value;
 
@@ -10,13 +10,19 @@ use crate::{
 /// Reads a row's members by any of their names, and remembers which it could not make sense of.
 ///
 /// A name may be a path, `usage.prompt_tokens`. Of several names the first that can be read wins;
-/// null and blank text count as absent.
+/// null, blank text and what is no number (`NaN`) count as absent; the last is named as unreadable,
+/// wherever in the row it stands.
 pub(super) struct Reader<'r, 'a> {
     row: &'r Object<'a>,
-    unreadable: BTreeSet<&'static str>,
+    unreadable: BTreeSet<Cow<'static, str>>,
 }
 
 type Names = [&'static str];
+
+/// Members beyond so many that are no numbers are not named one by one.
+const MOST_NAMED: usize = 100;
+/// Longer paths are cut: a row may repeat a huge key in each.
+const MOST_PATH_CHARS: usize = 200;
 
 impl<'r, 'a> Reader<'r, 'a> {
     pub(super) fn new(row: &'r Object<'a>) -> Self {
@@ -25,6 +31,11 @@ impl<'r, 'a> Reader<'r, 'a> {
 
     /// The value at `path`, if it is there and says anything.
     pub(super) fn get(&self, path: &str) -> Option<&'r Json<'a>> {
+        self.get_even_if_not_finite(path).filter(|value| !matches!(value, Json::NotFinite(_)))
+    }
+
+    /// The same, or one of Python's words for what is no number.
+    pub(super) fn get_even_if_not_finite(&self, path: &str) -> Option<&'r Json<'a>> {
         let mut parts = path.split('.');
         let mut value = self.row.get(parts.next()?)?;
         for part in parts {
@@ -45,7 +56,7 @@ impl<'r, 'a> Reader<'r, 'a> {
                 None => {
                     // `model` may be a name or an object that `model.name` reaches into.
                     if value.as_object().is_none() || !names.iter().any(|other| is_path_into(other, name)) {
-                        self.unreadable.insert(name);
+                        self.unreadable.insert(Cow::Borrowed(name));
                     }
                 }
             }
@@ -68,8 +79,8 @@ impl<'r, 'a> Reader<'r, 'a> {
         self.first(names, |value| {
             let id = match value {
                 Json::String(text) => text.trim().to_owned(),
-                Json::Number(text) => (*text).to_owned(),
-                _ => return None,
+                // The same id whichever runtime wrote it: pandas makes 12.0 of a 12.
+                value => value.as_number()?.into_owned(),
             };
             is_id(&id).then_some(id)
         })
@@ -108,9 +119,11 @@ impl<'r, 'a> Reader<'r, 'a> {
         self.first(names, |value| match value {
             Json::Bool(flag) => Some(*flag),
             Json::String(text) => text.trim().to_lowercase().parse().ok(),
-            Json::Number("0") => Some(false),
-            Json::Number("1") => Some(true),
-            _ => None,
+            value => match value.as_number().as_deref() {
+                Some("0") => Some(false),
+                Some("1") => Some(true),
+                _ => None,
+            },
         })
     }
 
@@ -132,7 +145,7 @@ impl<'r, 'a> Reader<'r, 'a> {
                 items
                     .iter()
                     .filter_map(|item| match item {
-                        Json::Null => None,
+                        Json::Null | Json::NotFinite(_) => None,
                         Json::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
                         other => Some(other.to_string()),
                     })
@@ -173,11 +186,52 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     /// Says in the metadata which members had a type or value that could not be used.
-    pub(super) fn name_the_unreadable(self, record: &mut EvidenceRecord) {
+    pub(super) fn name_the_unreadable(mut self, record: &mut EvidenceRecord) {
+        let mut more = 0_u64;
+        let unreadable = &mut self.unreadable;
+        let mut path = String::new();
+        for (key, value) in self.row.iter() {
+            path.push_str(key);
+            each_not_finite(value, &mut path, &mut |path| {
+                if unreadable.len() < MOST_NAMED {
+                    unreadable.insert(path.chars().take(MOST_PATH_CHARS).collect::<String>().into());
+                } else {
+                    more += 1;
+                }
+            });
+            path.clear();
+        }
         if !self.unreadable.is_empty() {
-            let names: Vec<&str> = self.unreadable.into_iter().collect();
+            let mut names: Vec<Cow<'static, str>> = self.unreadable.into_iter().collect();
+            if more > 0 {
+                names.push(format!("and {more} more").into());
+            }
             record.metadata.insert("unreadable_fields".to_owned(), names.into());
         }
+    }
+}
+
+/// Calls `each` with the path of everything in `value` that is no number: `usage.cost`, `hits[2].score`.
+fn each_not_finite(value: &Json<'_>, path: &mut String, each: &mut impl FnMut(&str)) {
+    let length = path.len();
+    match value {
+        Json::NotFinite(_) => each(path),
+        Json::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                path.push_str(&format!("[{i}]"));
+                each_not_finite(item, path, each);
+                path.truncate(length);
+            }
+        }
+        Json::Object(object) => {
+            for (key, value) in object.iter() {
+                path.push('.');
+                path.push_str(key);
+                each_not_finite(value, path, each);
+                path.truncate(length);
+            }
+        }
+        _ => {}
     }
 }
 

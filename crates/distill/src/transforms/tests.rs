@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn context() -> Context {
-    Context { line_offset: 5, recorded_at: None }
+    Context { line_offset: 5, part: 0, recorded_at: None }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the callers write it in place")]
@@ -20,7 +20,7 @@ fn a_run_keeps_its_id_and_a_row_without_one_is_named_by_its_hash() {
     let unnamed = read(Source::Outcomes, row.clone()).unwrap();
     assert_eq!(unnamed.run_id, format!("outcomes:{}", &unnamed.provenance.sig_hash[..16]));
     // Not by its line: the same row further down has the same id.
-    let further = Context { line_offset: 99, recorded_at: None };
+    let further = Context { line_offset: 99, part: 0, recorded_at: None };
     let again = transform_line(Source::Outcomes, &row.to_string(), &further).unwrap();
     assert_eq!((again.run_id, again.provenance.line_offset), (unnamed.run_id, 99));
 }
@@ -31,7 +31,7 @@ fn recorded_at_is_the_rows_own_time_unless_it_is_given() {
     let own = read(Source::Outcomes, row.clone()).unwrap();
     assert_eq!(own.provenance.recorded_at, own.timestamp);
     let given: Instant = "2026-05-01T00:00:00Z".parse().unwrap();
-    let context = Context { line_offset: 0, recorded_at: Some(given) };
+    let context = Context { line_offset: 0, part: 0, recorded_at: Some(given) };
     let record = transform_line(Source::Outcomes, &row.to_string(), &context).unwrap();
     assert_eq!((record.provenance.recorded_at, record.timestamp), (given, own.timestamp));
 }
@@ -45,6 +45,21 @@ fn the_first_time_that_can_be_read_wins() {
     assert_eq!(none.unwrap_err(), "reviewed_at is not a point in time: \"soon\"");
     let nothing = read(Source::ScrumReviews, json!({"reviewed_at": null, "suggestions_preview": "x"}));
     assert_eq!(nothing.unwrap_err(), "no timestamp");
+}
+
+#[test]
+fn a_time_of_one_source_is_a_time_in_all() {
+    for source in Source::ALL {
+        for field in Source::ALL.into_iter().flat_map(|source| spec(source).time).chain(&ANY_TIME) {
+            let row = json!({"text": "x", "action": "committed", "latency_ms": 1, *field: "2026-04-21T09:15:00Z"});
+            let record = read(source, row).unwrap_or_else(|why| panic!("{field} of {}: {why}", source.name()));
+            assert_eq!(record.timestamp.to_string(), "2026-04-21T09:15:00Z");
+        }
+    }
+    // A source's own come first.
+    let row = json!({"text": "x", "created_at": "2026-04-21", "audited_at": "2026-04-22", "overall": "approve"});
+    assert_eq!(read(Source::Audits, row.clone()).unwrap().timestamp.to_string(), "2026-04-22T00:00:00Z");
+    assert_eq!(read(Source::DistilledFacts, row).unwrap().timestamp.to_string(), "2026-04-21T00:00:00Z");
 }
 
 #[test]
