@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use lakehouse_common::ConfigFlags;
 use lakehouse_distill::{source::Source, time::Instant};
 
 /// Turns agent logs into evidence that can be traced back to its source line, scores it, and exports
@@ -10,6 +11,8 @@ use lakehouse_distill::{source::Source, time::Instant};
 #[derive(Debug, Parser)]
 #[command(name = "materializer", version)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) config: ConfigFlags,
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(flatten)]
@@ -21,9 +24,9 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The folder that holds data/, reports/ and exports/
-    #[arg(long, global = true, default_value = ".", value_name = "DIR")]
-    pub(crate) root: PathBuf,
+    /// The folder that holds data/, reports/ and exports/ (`materializer.root`)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
     /// Only this source, e.g. outcomes; may be given more than once
     #[arg(long, global = true, value_name = "NAME", value_parser = source)]
     pub(crate) source: Vec<Source>,
@@ -36,7 +39,7 @@ pub(crate) struct Common {
     /// Print JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Exit with 1 if any row was skipped
+    /// Exit with 1 if any row was skipped (`materializer.strict`)
     #[arg(long, global = true)]
     pub(crate) strict: bool,
 }
@@ -45,9 +48,11 @@ pub(crate) struct Common {
 #[derive(Debug, Args)]
 pub(crate) struct MaterializeArgs {
     /// Afterwards bring the evidence into the lakehouse behind this gateway, as dataset and index `evidence`
+    /// (`materializer.gateway_url`)
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) to_lakehouse: Option<String>,
-    /// A file with the gateway's token; else the variable LAKEHOUSE_TOKEN
+    /// A file with the gateway's token; else the variable LAKEHOUSE_TOKEN, else `auth.token` for the gateway
+    /// of the configuration
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// provenance.recorded_at of new evidence, instead of each row's own time
@@ -71,9 +76,9 @@ pub(crate) enum Command {
     AuditBaseline,
     /// Show where the scorer changed its mind, and which measurements have moved
     Drift {
-        /// Buckets of each distribution
-        #[arg(long, default_value_t = 10, value_name = "N")]
-        buckets: usize,
+        /// Buckets of each distribution (`materializer.drift_buckets`)
+        #[arg(long, value_name = "N")]
+        buckets: Option<usize>,
     },
     /// Walk from a run back to its source lines, and forward to what became of it
     Trace {
@@ -93,6 +98,21 @@ impl Command {
             Self::Trace { .. } => "trace",
         }
     }
+}
+
+/// The flags that set a key of `[materializer]`.
+pub(crate) fn keys(cli: &Cli) -> Vec<(String, String)> {
+    let buckets = match &cli.command {
+        Some(Command::Drift { buckets }) => buckets.map(|n| n.to_string()),
+        _ => None,
+    };
+    let keys = [
+        ("root", cli.common.root.as_ref().map(|root| root.display().to_string())),
+        ("gateway_url", cli.materialize.to_lakehouse.clone()),
+        ("strict", cli.common.strict.then(|| "true".to_owned())),
+        ("drift_buckets", buckets),
+    ];
+    keys.into_iter().filter_map(|(key, text)| Some((format!("materializer.{key}"), text?))).collect()
 }
 
 fn source(name: &str) -> Result<Source, String> {

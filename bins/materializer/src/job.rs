@@ -4,6 +4,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use lakehouse_common::config::Materializer;
 use lakehouse_distill::{
     files::{self, DayFile, Lock},
     layout,
@@ -30,8 +31,8 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    pub(crate) fn new(cli: &Cli, command: Vec<String>) -> Result<Self> {
-        let root = cli.common.root.clone();
+    pub(crate) fn new(cli: &Cli, config: &Materializer, command: Vec<String>) -> Result<Self> {
+        let root = config.root.clone();
         if !root.is_dir() {
             return Err(Error::Unusable(format!("{} is not a folder", root.display())));
         }
@@ -76,7 +77,7 @@ impl Job {
             return Ok(None);
         }
         let path = self.path(layout::LOCK);
-        let waiting = || eprintln!("materializer: waiting for another materializer to finish");
+        let waiting = || tracing::warn!("waiting for another materializer to finish");
         Ok(Some(files::lock(&path, waiting)?))
     }
 

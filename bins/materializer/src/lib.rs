@@ -43,7 +43,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let shown = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-    let outcome = Job::new(&cli, shown).and_then(|job| commands::run(&cli, &job));
+    let config = match lakehouse_common::prepare_job("materializer", &cli.config, &[], &cli::keys(&cli)) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let outcome = Job::new(&cli, &config.materializer, shown).and_then(|job| commands::run(&cli, &config, &job));
     let code = match outcome {
         Ok(report) => {
             let text = if cli.common.json { format!("{:#}\n", report.json) } else { report.text };
@@ -54,7 +58,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             if !report.errors.is_empty() {
                 UNUSABLE
-            } else if cli.common.strict && report.skipped > 0 {
+            } else if config.materializer.strict && report.skipped > 0 {
                 SKIPS
             } else {
                 FINE

@@ -194,6 +194,39 @@ fn unusable_input_is_told_apart() {
 }
 
 #[test]
+fn the_configuration_is_that_of_the_lakehouse() {
+    let root = Root::with_fixtures();
+    let config = root.path("lakehouse.toml");
+    let text = format!("[materializer]\nroot = {:?}\nstrict = true\n[queryd]\nthreads = 2\n", root.path(""));
+    fs::write(&config, text).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_materializer"));
+        command.arg("--config").arg(&config).args(args).env("LAKEHOUSE_MATERIALIZER__DRIFT_BUCKETS", "20");
+        command.output().unwrap()
+    };
+    let shown = String::from_utf8(run(&["--print-config", "--set", "materializer.drift_buckets=30"]).stdout).unwrap();
+    assert!(
+        shown.contains("strict = true") && shown.contains("drift_buckets = 30") && shown.contains("[replay]"),
+        "{shown}"
+    );
+    assert_eq!(run(&["--check-config"]).status.code(), Some(0));
+    assert!(!root.path("data/evidence").exists());
+    assert_eq!(run(&[]).status.code(), Some(1), "strict, and rows were skipped");
+    assert_eq!(run(&["score"]).status.code(), Some(0));
+    let drift: Value = serde_json::from_slice(&run(&["drift", "--json"]).stdout).unwrap();
+    assert_eq!(drift["distributions"]["buckets"], 20);
+    let drift: Value = serde_json::from_slice(&run(&["drift", "--json", "--buckets", "5"]).stdout).unwrap();
+    assert_eq!(drift["distributions"]["buckets"], 5);
+    fs::write(&config, "[materializer]\nrot = 1\nstrict = 2\n[replay]\nk = 101\n[log]\nformat = \"x\"\n").unwrap();
+    let output = run(&["--to-lakehouse", "localhost:1"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    for key in ["materializer.rot", "materializer.strict", "materializer.gateway_url", "replay.k", "log.format"] {
+        assert!(told.lines().any(|line| line.starts_with(&format!("materializer: config: {key}: "))), "{key}: {told}");
+    }
+}
+
+#[test]
 fn recorded_at_can_be_given() {
     let root = Root::with_fixtures();
     root.json(&["--source", "outcomes", "--recorded-at", "2026-05-01T12:00:00+02:00"]);

@@ -1,42 +1,48 @@
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Parser};
+use clap::Parser;
+use lakehouse_common::ConfigFlags;
 
 /// Answers a task with a model that is told what similar runs did before, checks the answer, and
 /// appends one row to data/_kb/replay_runs.jsonl, whatever happens.
 ///
 /// Exit codes: 0 the answer passed every check; 1 it did not; 2 there is no answer, or the arguments are wrong.
 #[derive(Debug, Parser)]
-#[command(name = "replay", version, group(ArgGroup::new("what").required(true).args(["task", "task_file"])))]
+#[command(name = "replay", version)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) config: ConfigFlags,
     /// The task
-    #[arg(long, value_name = "TEXT")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "task_file",
+        required_unless_present_any = ["task_file", "print_config", "check_config"]
+    )]
     pub(crate) task: Option<String>,
     /// A file with the task; - for the standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) task_file: Option<PathBuf>,
-    /// The folder that holds data/
-    #[arg(long, default_value = ".", value_name = "DIR")]
-    pub(crate) root: PathBuf,
-    /// The gateway [default: http://127.0.0.1:3110; LAKEHOUSE_GATEWAY_URL]
+    /// The folder that holds data/ (`replay.root`)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// The gateway (`replay.gateway_url`)
     #[arg(long, value_name = "URL")]
     pub(crate) gateway: Option<String>,
-    /// Models, the first to try first (`LAKEHOUSE_REPLAY_MODELS`)
+    /// Models, the first to try first (`replay.models`)
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub(crate) models: Vec<String>,
-    /// A TOML file whose table `replay` has gateway_url, models, k, context_tokens, timeout_seconds
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// A file with the gateway's token; else the variable LAKEHOUSE_TOKEN
+    /// A file with the gateway's token; else the variable LAKEHOUSE_TOKEN, else `auth.token` for the gateway
+    /// of the configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// How many earlier runs to remember [default: 5]
+    /// How many earlier runs to remember (`replay.k`)
     #[arg(long, value_name = "N")]
     pub(crate) k: Option<usize>,
-    /// Tokens that these may take in the prompt [default: 2000]
+    /// Tokens that these may take in the prompt (`replay.context_tokens`)
     #[arg(long, value_name = "N")]
     pub(crate) context_tokens: Option<usize>,
-    /// How long a model may take [default: 120]
+    /// How long a model may take (`replay.timeout_seconds`)
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout_seconds: Option<u64>,
     /// Remember nothing
@@ -86,6 +92,7 @@ mod tests {
     fn there_is_one_task_and_models_are_a_list() {
         assert!(Cli::try_parse_from(["replay"]).is_err());
         assert!(Cli::try_parse_from(["replay", "--task", "a", "--task-file", "b"]).is_err());
+        assert!(Cli::try_parse_from(["replay", "--print-config"]).is_ok());
         let cli = Cli::try_parse_from(["replay", "--task", "a", "--models", "small,large"]).unwrap();
         assert_eq!(cli.models, ["small", "large"]);
     }

@@ -1,31 +1,34 @@
-use std::{io::Read as _, path::Path, time::Duration};
+use std::{io::Read as _, path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use lakehouse_common::config::{Config, Replay};
 
 use crate::{Error, cli::Cli};
 
-const GATEWAY: &str = "http://127.0.0.1:3110";
-const K: usize = 5;
-const CONTEXT_TOKENS: usize = 2_000;
-const TIMEOUT_SECONDS: u64 = 120;
-/// Beyond this a prompt has no room for each of them to say anything.
-const MOST_K: usize = 100;
+/// The variables that two keys had before `[replay]` was a section like all others, with those of today.
+pub(crate) const FORMER: [(&str, &str); 2] = [
+    ("LAKEHOUSE_GATEWAY_URL", "LAKEHOUSE_REPLAY__GATEWAY_URL"),
+    ("LAKEHOUSE_REPLAY_MODELS", "LAKEHOUSE_REPLAY__MODELS"),
+];
 
-/// The table `[replay]` of a configuration file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    gateway_url: Option<String>,
-    models: Option<Vec<String>>,
-    k: Option<usize>,
-    context_tokens: Option<usize>,
-    timeout_seconds: Option<u64>,
+/// The flags that set a key of `[replay]`.
+pub(crate) fn keys(cli: &Cli) -> Vec<(String, String)> {
+    let number = |n: Option<usize>| n.map(|n| n.to_string());
+    let keys = [
+        ("root", cli.root.as_ref().map(|root| root.display().to_string())),
+        ("gateway_url", cli.gateway.clone()),
+        ("models", (!cli.models.is_empty()).then(|| cli.models.join(","))),
+        ("k", number(cli.k)),
+        ("context_tokens", number(cli.context_tokens)),
+        ("timeout_seconds", cli.timeout_seconds.map(|n| n.to_string())),
+    ];
+    keys.into_iter().filter_map(|(key, text)| Some((format!("replay.{key}"), text?))).collect()
 }
 
-/// What is in force: file < environment < flags.
+/// What is in force.
 pub(crate) struct Settings {
     pub(crate) cli: Cli,
     pub(crate) task: String,
+    pub(crate) root: PathBuf,
     pub(crate) gateway: String,
     pub(crate) models: Vec<String>,
     pub(crate) k: usize,
@@ -35,49 +38,26 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn new(cli: Cli) -> Result<Self, Error> {
-        let table = cli.config.as_deref().map(read_table).transpose()?.unwrap_or_default();
+    pub(crate) fn new(cli: Cli, config: &Config) -> Result<Self, Error> {
         let task = task(&cli)?;
-        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let models = if !cli.models.is_empty() {
-            cli.models.clone()
-        } else if let Some(models) = env("LAKEHOUSE_REPLAY_MODELS") {
-            models.split(',').map(str::to_owned).collect()
-        } else {
-            table.models.unwrap_or_default()
-        };
+        let token = token(&cli, config)?;
+        let Replay { root, gateway_url, models, k, context_tokens, timeout_seconds } = config.replay.clone();
         let models: Vec<String> = models.iter().map(|m| m.trim().to_owned()).filter(|m| !m.is_empty()).collect();
         if models.is_empty() {
-            return Err(Error::Usage(
-                "no model: use --models, LAKEHOUSE_REPLAY_MODELS, or `models` in [replay]".into(),
-            ));
+            return Err(Error::Usage("no model: use --models, LAKEHOUSE_REPLAY__MODELS, or replay.models".into()));
         }
-        let k = cli.k.or(table.k).unwrap_or(K);
-        if k > MOST_K {
-            return Err(Error::Usage(format!("--k {k} is more than {MOST_K}")));
-        }
-        let gateway = cli.gateway.clone().or_else(|| env("LAKEHOUSE_GATEWAY_URL")).or(table.gateway_url);
-        let timeout = cli.timeout_seconds.or(table.timeout_seconds).unwrap_or(TIMEOUT_SECONDS);
         Ok(Self {
             task,
-            gateway: gateway.unwrap_or_else(|| GATEWAY.to_owned()),
+            root,
+            gateway: gateway_url.base().to_owned(),
             models,
             k,
-            context_tokens: cli.context_tokens.or(table.context_tokens).unwrap_or(CONTEXT_TOKENS),
-            timeout: Duration::from_secs(timeout.max(1)),
-            token: token(&cli, env("LAKEHOUSE_TOKEN"))?,
+            context_tokens,
+            timeout: Duration::from_secs(timeout_seconds),
+            token,
             cli,
         })
     }
-}
-
-fn read_table(path: &Path) -> Result<Table, Error> {
-    let bad = |why: String| Error::Usage(format!("{}: {why}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
-    let mut whole: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
-    // The other tables are the services'.
-    let table = whole.remove("replay").unwrap_or_else(|| toml::Table::new().into());
-    table.try_into().map_err(|e: toml::de::Error| bad(format!("[replay]: {}", e.message())))
 }
 
 fn task(cli: &Cli) -> Result<String, Error> {
@@ -99,12 +79,17 @@ fn task(cli: &Cli) -> Result<String, Error> {
     if task.is_empty() { Err(Error::Usage("the task is empty".to_owned())) } else { Ok(task) }
 }
 
-fn token(cli: &Cli, from_environment: Option<String>) -> Result<Option<String>, Error> {
+/// The lakehouse's own token goes to the gateway that its configuration names, and to no other.
+fn token(cli: &Cli, config: &Config) -> Result<Option<String>, Error> {
     let token = match &cli.token_file {
         Some(path) => std::fs::read_to_string(path)
-            .map(Some)
             .map_err(|e| Error::Usage(format!("read the token in {}: {e}", path.display())))?,
-        None => from_environment,
+        None => match std::env::var("LAKEHOUSE_TOKEN") {
+            Ok(token) if !token.trim().is_empty() => token,
+            _ if cli.gateway.is_none() => config.auth.token.expose().to_owned(),
+            _ => String::new(),
+        },
     };
-    Ok(token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()))
+    let token = token.trim();
+    Ok((!token.is_empty()).then(|| token.to_owned()))
 }

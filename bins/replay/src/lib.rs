@@ -46,12 +46,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { NO_ANSWER } else { PASSED });
         }
     };
-    let outcome = Settings::new(cli).and_then(|settings| replay::run(&settings));
+    let config = match lakehouse_common::prepare_job("replay", &cli.config, &config::FORMER, &config::keys(&cli)) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let outcome = Settings::new(cli, &config).and_then(|settings| replay::run(&settings));
     match outcome {
         Ok(done) => {
             // A reader that went away is no failure of the replay, which is written down.
             let _ = std::io::stdout().write_all(done.text.as_bytes());
-            let _ = std::io::stderr().write_all(done.notes.as_bytes());
+            for note in done.notes {
+                tracing::warn!("{note}");
+            }
             ExitCode::from(if done.passed {
                 PASSED
             } else if done.answered {

@@ -43,7 +43,7 @@ pub(crate) async fn recall(settings: &Settings, gateway: &Gateway) -> Result<Rec
             Err(why) => note = Some(format!("remembering by words, since the index evidence {why}")),
         }
     }
-    let entries = by_words(&settings.cli.root, &settings.task, k)?;
+    let entries = by_words(&settings.root, &settings.task, k)?;
     Ok(Recalled { entries, method: Method::Bm25, note })
 }
 

@@ -23,7 +23,8 @@ use crate::{
 /// What a replay has to say in the end.
 pub(crate) struct Done {
     pub(crate) text: String,
-    pub(crate) notes: String,
+    /// What people should know about it.
+    pub(crate) notes: Vec<String>,
     pub(crate) answered: bool,
     pub(crate) passed: bool,
 }
@@ -34,8 +35,8 @@ the task or the notes name.";
 
 /// Remembers, asks, checks and writes down.
 pub(crate) fn run(settings: &Settings) -> Result<Done, Error> {
-    if !settings.cli.root.is_dir() {
-        return Err(Error::Usage(format!("{} is not a folder", settings.cli.root.display())));
+    if !settings.root.is_dir() {
+        return Err(Error::Usage(format!("{} is not a folder", settings.root.display())));
     }
     let schema = settings.cli.schema.as_deref().map(JsonSchema::read).transpose()?;
     let gateway = Gateway::new(&settings.gateway, settings.token.as_deref())?;
@@ -63,7 +64,7 @@ impl Replay<'_> {
             "retrieval": Retrieval::of(&bundle, recalled.method),
             "messages": self.messages(&bundle),
         });
-        let notes = recalled.note.map(|note| format!("replay: {note}\n")).unwrap_or_default();
+        let notes = recalled.note.into_iter().collect();
         Ok(Done { text: format!("{shown:#}\n"), notes, answered: true, passed: true })
     }
 
@@ -71,7 +72,7 @@ impl Replay<'_> {
         let mut signals = Signals::new().map_err(|e| Error::Usage(format!("listen for signals: {e}")))?;
         let run_id = format!("replay:{}", uuid::Uuid::now_v7());
         let mut row = ReplayRun::new(run_id, now()?, &self.settings.task);
-        let mut notes = String::new();
+        let mut notes = Vec::new();
         let is_interrupted = tokio::select! {
             () = self.work(&mut row, &mut notes) => false,
             () = signals.any() => true,
@@ -82,7 +83,7 @@ impl Replay<'_> {
         }
         row.recorded_at = now()?;
         let line = json!(row).to_string();
-        let path = files::under(&self.settings.cli.root, layout::REPLAY_RUNS);
+        let path = files::under(&self.settings.root, layout::REPLAY_RUNS);
         if let Err(error) = files::append_line(&path, &line) {
             // The row is not lost as long as somebody reads this.
             eprintln!("{line}");
@@ -91,17 +92,17 @@ impl Replay<'_> {
         Ok(self.done(&row, notes))
     }
 
-    async fn work(&self, row: &mut ReplayRun, notes: &mut String) {
+    async fn work(&self, row: &mut ReplayRun, notes: &mut Vec<String>) {
         // What can't be remembered is no reason not to ask; what goes wrong while asking is in the row.
         let bundle = match recall(self.settings, &self.gateway).await {
             Ok(recalled) => {
-                notes.extend(recalled.note.map(|note| format!("replay: {note}\n")));
+                notes.extend(recalled.note);
                 let bundle = self.bundle(recalled.entries);
                 row.retrieval = Retrieval::of(&bundle, recalled.method);
                 bundle
             }
             Err(error) => {
-                notes.push_str(&format!("replay: nothing remembered: {error}\n"));
+                notes.push(format!("nothing remembered: {error}"));
                 self.bundle(Vec::new())
             }
         };
@@ -182,7 +183,7 @@ impl Replay<'_> {
     fn judge(&self, answer: &str, bundle: &Bundle) -> Vec<String> {
         let cli = &self.settings.cli;
         let texts = [self.settings.task.as_str(), bundle.text()];
-        let exists = |path: &str| exists(&cli.root, path);
+        let exists = |path: &str| exists(&self.settings.root, path);
         let check = |value: &Value| self.schema.as_ref().map(|schema| schema.violations(value)).unwrap_or_default();
         judge(
             answer,
@@ -195,7 +196,7 @@ impl Replay<'_> {
         )
     }
 
-    fn done(&self, row: &ReplayRun, mut notes: String) -> Done {
+    fn done(&self, row: &ReplayRun, mut notes: Vec<String>) -> Done {
         let text = if self.settings.cli.json {
             format!("{:#}\n", json!(row))
         } else {
@@ -203,7 +204,7 @@ impl Replay<'_> {
         };
         for attempt in &row.attempts {
             if !attempt.ok {
-                notes.push_str(&format!("replay: {}: {}\n", attempt.model, attempt.reasons.join("; ")));
+                notes.push(format!("{}: {}", attempt.model, attempt.reasons.join("; ")));
             }
         }
         Done { text, notes, answered: row.response.is_some(), passed: row.validation.passed }

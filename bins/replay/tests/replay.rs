@@ -250,8 +250,10 @@ fn settings_come_from_flags_before_environment_before_file() {
     let root = Root::new();
     let gateway = models(completion);
     let config = root.path("lakehouse.toml");
-    let text =
-        format!("[gateway]\nbind = \"x\"\n[replay]\ngateway_url = \"{}\"\nmodels = [\"from-file\"]\n", gateway.url);
+    let text = format!(
+        "[gateway]\nbind = \"127.0.0.1:1\"\n[replay]\ngateway_url = \"{}\"\nmodels = [\"from-file\"]\n",
+        gateway.url
+    );
     fs::write(&config, text).unwrap();
     fs::write(root.path("task.txt"), "  a task\n").unwrap();
     let run = |env: Option<&str>, args: &[&str]| {
@@ -279,8 +281,34 @@ fn settings_come_from_flags_before_environment_before_file() {
     assert_eq!(run(Some("from-env"), &["--models", "from-flag"]), (Some(0), "from-flag\n".to_owned()));
     assert!(root.rows().iter().all(|row| row["task"] == "a task"));
     assert!(chats(&gateway).iter().all(|asked| asked.authorization.as_deref() == Some("Bearer s3cret")));
-    fs::write(&config, "[replay]\nmodel = \"typo\"\n").unwrap();
+    fs::write(&config, "[replay]\nmodel = \"typo\"\nk = 101\n[queryd]\nthreads = -1\n").unwrap();
     assert_eq!(run(None, &[]).0, Some(2));
+    let command = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_replay"));
+        command
+            .arg("--config")
+            .arg(&config)
+            .args(args)
+            .env("LAKEHOUSE_REPLAY__TIMEOUT_SECONDS", "soon")
+            .output()
+            .unwrap()
+    };
+    // All at once, a line each, whatever was asked.
+    for args in [&["--print-config"][..], &["--task", "t"]] {
+        let output = command(args);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        for key in ["replay.model", "replay.k", "queryd.threads", "replay.timeout_seconds"] {
+            assert!(told.lines().any(|line| line.starts_with(&format!("replay: config: {key}: "))), "{key}: {told}");
+        }
+    }
+    fs::write(&config, "[replay]\nk = 7\n[auth]\ntoken = \"hunter2\"\n").unwrap();
+    let mut shown = Command::new(env!("CARGO_BIN_EXE_replay"));
+    shown.arg("--config").arg(&config).args(["--print-config", "--k", "9"]).env("LAKEHOUSE_REPLAY__K", "8");
+    let shown = shown.output().unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success() && text.contains("[replay]") && text.contains("k = 9"), "{text}");
+    assert!(text.contains("[materializer]") && !text.contains("hunter2"), "{text}");
     assert_eq!(root.run("http://127.0.0.1:9", &["--task", "  "]).status.code(), Some(2));
     assert_eq!(root.run("not a url", &["--task", "t"]).status.code(), Some(2));
     assert_eq!(root.rows().len(), 3, "what was never begun leaves no row");

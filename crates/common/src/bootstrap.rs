@@ -1,8 +1,8 @@
-//! From `main` to a running service: flags, configuration, logging, the socket, the runtime.
+//! From `main` to a running service or job: flags, configuration, logging, the socket, the runtime.
 
 use std::{future::Future, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
-use clap::Parser;
+use clap::{Args, Parser};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -18,21 +18,65 @@ const BAD_CONFIG: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Flags {
-    /// The configuration file [default: $LAKEHOUSE_CONFIG, else config/lakehouse.toml where it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFlags,
     /// Address to listen on: this service's `bind` key
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<String>,
+}
+
+/// Flags of every program that has a configuration.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigFlags {
+    /// The configuration file [default: $LAKEHOUSE_CONFIG, else config/lakehouse.toml where it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Set a key, over the file and the environment: --set queryd.timeout_seconds=5
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    set: Vec<String>,
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
     /// Print the whole configuration as it is in force, secrets masked, and exit
-    #[arg(long)]
-    print_config: bool,
+    #[arg(long, global = true)]
+    pub print_config: bool,
     /// Check the configuration and exit
-    #[arg(long)]
-    check_config: bool,
+    #[arg(long, global = true)]
+    pub check_config: bool,
+}
+
+impl ConfigFlags {
+    /// The configuration in force; or, where that was all that was asked for, or where it can't be used, the
+    /// code to end with. Each problem is then a line on standard error.
+    fn load(&self, program: &str, former: &[(&str, &str)], own: &[(String, String)]) -> Result<Config, ExitCode> {
+        let config = load(program, self, former, own).map_err(|error| {
+            for problem in error.problems {
+                say(&format!("{program}: config: {problem}"));
+            }
+            ExitCode::from(BAD_CONFIG)
+        })?;
+        if self.print_config {
+            println!("{}", config.show().trim_end());
+        }
+        if self.print_config || self.check_config { Err(ExitCode::SUCCESS) } else { Ok(config) }
+    }
+}
+
+/// The configuration of a job, a program that ends by itself, after logging has begun. `own` are its flags
+/// as keys and values, which win; `former` are variables that its keys had before there were sections for
+/// jobs, each with the one of today, which wins.
+///
+/// # Errors
+/// The code to end with: of a bad configuration, or 0 where only the configuration was asked for.
+pub fn prepare_job(
+    job: &str,
+    flags: &ConfigFlags,
+    former: &[(&str, &str)],
+    own: &[(String, String)],
+) -> Result<Config, ExitCode> {
+    let config = flags.load(job, former, own)?;
+    telemetry::init(&config.log).map_err(|error| {
+        say(&format!("{job}: start logging: {error}"));
+        ExitCode::from(BAD_CONFIG)
+    })?;
+    Ok(config)
 }
 
 /// Runs a service to its end. `bind` names its address; `run` is the service itself.
@@ -44,22 +88,11 @@ where
     Fut: Future<Output = Result<(), StartError>>,
 {
     let flags = Flags::parse();
-    let config = match load(service, &flags) {
+    let own: Vec<_> = flags.bind.iter().map(|address| (format!("{service}.bind"), address.clone())).collect();
+    let config = match flags.config.load(service, &[], &own) {
         Ok(config) => config,
-        Err(error) => {
-            for problem in error.problems {
-                say(&format!("{service}: config: {problem}"));
-            }
-            return ExitCode::from(BAD_CONFIG);
-        }
+        Err(code) => return code,
     };
-    if flags.print_config {
-        println!("{}", config.show().trim_end());
-        return ExitCode::SUCCESS;
-    }
-    if flags.check_config {
-        return ExitCode::SUCCESS;
-    }
     match start(service, config, bind, run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -108,7 +141,12 @@ fn raise_file_limit() {
     }
 }
 
-fn load(service: &str, flags: &Flags) -> Result<Config, ConfigError> {
+fn load(
+    service: &str,
+    flags: &ConfigFlags,
+    former: &[(&str, &str)],
+    own: &[(String, String)],
+) -> Result<Config, ConfigError> {
     let fail = |key: &str, source: String, message: String| ConfigError {
         problems: vec![crate::config::Problem { key: key.to_owned(), source, message }],
     };
@@ -127,10 +165,14 @@ fn load(service: &str, flags: &Flags) -> Result<Config, ConfigError> {
         };
         set.push((key.to_owned(), value.to_owned()));
     }
-    if let Some(address) = &flags.bind {
-        set.push((format!("{service}.bind"), address.clone()));
-    }
-    let sources = Sources { file, env: std::env::vars_os().filter_map(utf8).collect(), flags: set };
+    set.extend_from_slice(own);
+    let given = |(former, today): &(&str, &str)| {
+        let text = std::env::var(former).ok().filter(|text| !text.trim().is_empty())?;
+        Some(((*today).to_owned(), text))
+    };
+    // The later wins.
+    let env = former.iter().filter_map(given).chain(std::env::vars_os().filter_map(utf8)).collect();
+    let sources = Sources { file, env, flags: set };
     Config::load_for(service, &sources)
 }
 
@@ -152,9 +194,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lakehouse.toml");
         std::fs::write(&path, "[s3]\nsecret_access_key_file = \"/nonexistent/secret\"\n").unwrap();
-        let flags = Flags::parse_from(["service".as_ref(), "--config".as_ref(), path.as_os_str()]);
-        assert!(load("catalogd", &flags).is_ok());
-        let problems = load("storaged", &flags).unwrap_err().problems;
+        let flags = Flags::parse_from(["service".as_ref(), "--config".as_ref(), path.as_os_str()]).config;
+        assert!(load("catalogd", &flags, &[], &[]).is_ok());
+        let problems = load("storaged", &flags, &[], &[]).unwrap_err().problems;
         assert_eq!(problems.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), ["s3.secret_access_key_file"]);
     }
 }

@@ -21,7 +21,7 @@ mod telemetry;
 
 pub use app::{App, StartError};
 pub use auth::{Auth, BindError, ClientAddr, TrustedPeer, check_bind};
-pub use bootstrap::run_service;
+pub use bootstrap::{ConfigFlags, prepare_job, run_service};
 pub use error::{ApiError, status_of};
 pub use health::Readiness;
 pub use metrics::Metrics;

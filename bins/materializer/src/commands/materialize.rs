@@ -4,6 +4,7 @@ use std::{
     path::Path,
 };
 
+use lakehouse_common::config::Config;
 use lakehouse_distill::{
     Context, Skip,
     evidence::EvidenceRecord,
@@ -31,11 +32,15 @@ use crate::{
 };
 
 /// Turns the rows that are new into evidence.
-pub(crate) fn run(job: &Job, args: &MaterializeArgs) -> Result<Report> {
+pub(crate) fn run(job: &Job, args: &MaterializeArgs, config: &Config) -> Result<Report> {
     require_dir(&job.path(layout::KB))?;
     // A wrong address or token should be told before an hour's work, not after it.
-    let lakehouse = match &args.to_lakehouse {
-        Some(url) => Some(Lakehouse::connect(url, args.token_file.as_deref())?),
+    let lakehouse = match &config.materializer.gateway_url {
+        Some(url) => {
+            // The lakehouse's own token goes to the gateway that its configuration names, and to no other.
+            let own = if args.to_lakehouse.is_none() { config.auth.token.expose() } else { "" };
+            Some(Lakehouse::connect(url.base(), args.token_file.as_deref(), own)?)
+        }
         None => None,
     };
     let _lock = job.lock()?;

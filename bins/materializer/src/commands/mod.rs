@@ -5,6 +5,8 @@ mod materialize;
 mod score;
 mod trace;
 
+use lakehouse_common::config::Config;
+
 use crate::{
     cli::{Cli, Command},
     error::{Error, Result},
@@ -13,7 +15,7 @@ use crate::{
 };
 
 /// Carries out the command, `materialize` if none is named.
-pub(crate) fn run(cli: &Cli, job: &Job) -> Result<Report> {
+pub(crate) fn run(cli: &Cli, config: &Config, job: &Job) -> Result<Report> {
     if let Some(command) = &cli.command
         && !matches!(command, Command::Materialize)
     {
@@ -24,11 +26,11 @@ pub(crate) fn run(cli: &Cli, job: &Job) -> Result<Report> {
         }
     }
     match cli.command.as_ref().unwrap_or(&Command::Materialize) {
-        Command::Materialize => materialize::run(job, &cli.materialize),
+        Command::Materialize => materialize::run(job, &cli.materialize, config),
         Command::Score => score::run(job),
         Command::ExportSft { include_partial } => export::run(job, *include_partial),
         Command::AuditBaseline => baseline::run(job),
-        Command::Drift { buckets } => drift::run(job, *buckets),
+        Command::Drift { .. } => drift::run(job, config.materializer.drift_buckets),
         Command::Trace { run_id } => trace::run(job, run_id),
     }
 }

@@ -31,8 +31,8 @@ const PAUSES: [Duration; 4] =
     [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(3)];
 
 impl Lakehouse {
-    /// Prepares calls to the gateway at `url`, with the token of `token_file` or of `LAKEHOUSE_TOKEN`.
-    pub(crate) fn connect(url: &str, token_file: Option<&Path>) -> Result<Self> {
+    /// Prepares calls to the gateway at `url`, with the token of `token_file`, of `LAKEHOUSE_TOKEN`, or `own`.
+    pub(crate) fn connect(url: &str, token_file: Option<&Path>, own: &str) -> Result<Self> {
         let bad = |why: String| Error::Unusable(format!("--to-lakehouse {url}: {why}"));
         let mut base: Url = url.parse().map_err(|e| bad(format!("{e}")))?;
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
@@ -42,7 +42,7 @@ impl Lakehouse {
         base.set_path(&path);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::Unusable(format!("start the runtime: {e}")))?;
-        let client = client(&base, token(token_file)?.as_deref())?;
+        let client = client(&base, token(token_file, own)?.as_deref())?;
         Ok(Self { base, client, runtime })
     }
 
@@ -124,11 +124,14 @@ fn unreachable(path: &str, error: &reqwest::Error) -> Error {
     Error::Lakehouse(format!("/v1/{path} can't be reached: {why}"))
 }
 
-fn token(file: Option<&Path>) -> Result<Option<String>> {
+fn token(file: Option<&Path>, own: &str) -> Result<Option<String>> {
     let token = match file {
         Some(file) => std::fs::read_to_string(file)
             .map_err(|e| Error::Unusable(format!("read the token in {}: {e}", file.display())))?,
-        None => std::env::var("LAKEHOUSE_TOKEN").unwrap_or_default(),
+        None => std::env::var("LAKEHOUSE_TOKEN")
+            .ok()
+            .filter(|token| !token.trim().is_empty())
+            .unwrap_or_else(|| own.to_owned()),
     };
     Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty()))
 }

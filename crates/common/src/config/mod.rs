@@ -1,6 +1,6 @@
 //! Configuration: file < environment < flags.
 //!
-//! The whole file is read and checked by every service, so a mistake anywhere in it is reported by
+//! The whole file is read and checked by every service and job, so a mistake anywhere in it is reported by
 //! the first one that starts; every bad key is reported at once, and an unknown one is an error.
 //! Only the files that secrets are in are read by nobody but the service that needs them.
 
@@ -11,7 +11,9 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use section::{Problem, Section};
-pub use sections::{Auth, Catalogd, Embedd, Gateway, Ingestd, Limits, Log, Queryd, S3, Storaged, Vectord};
+pub use sections::{
+    Auth, Catalogd, Embedd, Gateway, Ingestd, Limits, Log, Materializer, Queryd, Replay, S3, Storaged, Vectord,
+};
 pub use value::{ConfigValue, EmbedProvider, LogFormat, Secret, ServiceUrl, StoreBackend};
 
 use section::unknown_key;
@@ -95,7 +97,8 @@ macro_rules! config {
 
 config! {
     gateway: Gateway, storaged: Storaged, catalogd: Catalogd, ingestd: Ingestd, queryd: Queryd,
-    vectord: Vectord, embedd: Embedd, s3: S3, auth: Auth, limits: Limits, log: Log,
+    vectord: Vectord, embedd: Embedd, s3: S3, materializer: Materializer, replay: Replay, auth: Auth,
+    limits: Limits, log: Log,
 }
 
 fn read<S: Section>(section: &mut S, table: &toml::Table, source: &str, problems: &mut Vec<Problem>) {
@@ -230,9 +233,11 @@ impl Config {
             ("limits.max_concurrent_requests", self.limits.max_concurrent_requests == 0),
             ("limits.max_connections", self.limits.max_connections == 0),
             ("limits.write_idle_timeout_seconds", self.limits.write_idle_timeout_seconds == 0),
+            ("materializer.drift_buckets", self.materializer.drift_buckets == 0),
             ("queryd.max_concurrent", self.queryd.max_concurrent == 0),
             ("queryd.memory_bytes", self.queryd.memory_bytes == 0),
             ("queryd.timeout_seconds", self.queryd.timeout_seconds == 0),
+            ("replay.timeout_seconds", self.replay.timeout_seconds == 0),
             ("vectord.load_timeout_seconds", self.vectord.load_timeout_seconds == 0),
             ("vectord.save_interval_seconds", self.vectord.save_interval_seconds == 0),
         ];
@@ -243,6 +248,10 @@ impl Config {
             if is_zero {
                 wrong(key, "must not be 0");
             }
+        }
+        // Beyond this a prompt has no room for each of them to say anything.
+        if self.replay.k > 100 {
+            wrong("replay.k", "must be at most 100");
         }
         // hyper refuses a smaller buffer by panicking.
         if self.limits.max_header_bytes < 8 << 10 {

@@ -190,6 +190,8 @@ section! {
         load_timeout_seconds: u64 = 120,
         /// Longest wait between a change and the snapshot that covers it.
         save_interval_seconds: u64 = 30,
+        /// How long an add waits for the graph to catch up with earlier ones before it is answered 503.
+        backlog_wait_seconds: u64 = 30,
     }
 }
 
@@ -228,6 +230,38 @@ section! {
         cache_bytes: u64 = 64 * MIB,
         /// How long the provider may take for one call.
         timeout_seconds: u64 = 60,
+    }
+}
+
+section! {
+    /// Agent logs to evidence: the job `materializer`.
+    pub struct Materializer("materializer") {
+        /// The folder that holds data/, reports/ and exports/.
+        root: PathBuf = PathBuf::from("."),
+        /// The gateway of the lakehouse that new evidence is brought into; empty: it stays on disk.
+        gateway_url: Option<ServiceUrl> = None,
+        /// End with 1 if any row was skipped.
+        strict: bool = false,
+        /// Buckets of each distribution that drift compares.
+        drift_buckets: usize = 10,
+    }
+}
+
+section! {
+    /// A task answered from earlier runs: the job `replay`.
+    pub struct Replay("replay") {
+        /// The folder that holds data/.
+        root: PathBuf = PathBuf::from("."),
+        /// The gateway that is asked for models, vectors and the index.
+        gateway_url: ServiceUrl = url("http://127.0.0.1:3110"),
+        /// Models, the first to try first.
+        models: Vec<String> = Vec::new(),
+        /// Earlier runs to remember, 100 at most.
+        k: usize = 5,
+        /// Tokens that these may take in the prompt.
+        context_tokens: usize = 2_000,
+        /// How long a model may take.
+        timeout_seconds: u64 = 120,
     }
 }
 

@@ -139,7 +139,7 @@ fn each_service_reads_its_own_secrets_and_the_token() {
 
     let missing = Sources { flags: pairs(&keys.map(|key| (key, "/nonexistent/secret"))), ..Sources::default() };
     assert_eq!(problem_keys(&missing), keys);
-    let owned: [(&str, &[usize]); 7] = [
+    let owned: [(&str, &[usize]); 9] = [
         ("gateway", &[0, 1]),
         ("storaged", &[0, 3, 4]),
         ("catalogd", &[0]),
@@ -147,6 +147,8 @@ fn each_service_reads_its_own_secrets_and_the_token() {
         ("queryd", &[0]),
         ("vectord", &[0]),
         ("embedd", &[0, 2]),
+        ("materializer", &[0]),
+        ("replay", &[0]),
     ];
     for (service, expected) in owned {
         let problems = Config::load_for(service, &missing).unwrap_err().problems;
@@ -161,6 +163,21 @@ fn each_service_reads_its_own_secrets_and_the_token() {
     let config = |service| Config::load_for(service, &Sources { flags: there.clone(), ..Sources::default() }).unwrap();
     assert_eq!(config("storaged").s3.secret_access_key.expose(), "hunter2");
     assert!(config("queryd").s3.secret_access_key.is_empty());
+}
+
+#[test]
+fn the_jobs_have_sections_like_the_services() {
+    let mut sources = file("[replay]\nmodels = [\"a\"]\nk = 7\n[materializer]\nroot = \"/logs\"\nstrict = true");
+    sources.env = pairs(&[("LAKEHOUSE_REPLAY__MODELS", "b, c"), ("LAKEHOUSE_MATERIALIZER__DRIFT_BUCKETS", "20")]);
+    let config = Config::load(&sources).unwrap();
+    assert_eq!((config.replay.models, config.replay.k), (vec!["b".to_owned(), "c".to_owned()], 7));
+    assert_eq!((config.materializer.strict, config.materializer.drift_buckets), (true, 20));
+    let bad = "[replay]\nk = 101\ntimeout_seconds = 0\n[materializer]\ndrift_buckets = 0";
+    assert_eq!(problem_keys(&file(bad)), ["materializer.drift_buckets", "replay.timeout_seconds", "replay.k"]);
+    assert_eq!(
+        problem_keys(&file("[replay]\nmodel = \"typo\"\n[materializer]\nstrict = 1")),
+        ["materializer.strict", "replay.model"]
+    );
 }
 
 #[test]
