@@ -108,10 +108,14 @@ pub(crate) fn plan(
     let objects = match request.mode {
         Mode::Replace if same_set(&current.objects, &request.objects) => return Ok(Plan::Existing),
         Mode::Replace => request.objects.clone(),
-        Mode::Append => match added(current, &request.objects)? {
-            new if new.is_empty() => return Ok(Plan::Existing),
-            new => current.objects.iter().chain(new).cloned().collect(),
-        },
+        Mode::Append => {
+            let new = added(current, &request.objects)?;
+            let rewritten = |object: &DataObject| request.objects.iter().find(|offered| is_rewritten(object, offered));
+            if new.is_empty() && !current.objects.iter().any(|object| rewritten(object).is_some()) {
+                return Ok(Plan::Existing);
+            }
+            current.objects.iter().map(|object| rewritten(object).unwrap_or(object)).chain(new).cloned().collect()
+        }
     };
     // A clock that was set back must not make a version older than the one before it.
     let updated_ms = now_ms.max(current.updated_ms);
@@ -142,6 +146,16 @@ fn next(
         created_ms,
         updated_ms,
     }))
+}
+
+/// Has the file been written anew, from the same source and with other bytes? A later version of the
+/// service may do so to mend a damaged one.
+fn is_rewritten(object: &DataObject, offered: &DataObject) -> bool {
+    let other_digest = match (&object.sha256, &offered.sha256) {
+        (Some(old), Some(new)) => !old.eq_ignore_ascii_case(new),
+        _ => false,
+    };
+    object.key == offered.key && (object.size != offered.size || other_digest)
 }
 
 /// Are they the same files, in whatever order? A digest that only one side knows says nothing.
