@@ -3,13 +3,15 @@ use std::{
     time::Duration,
 };
 
-use lakehouse_objstore::{ByteRange, GetOptions, ObjectStore, PutOptions, collect};
+use futures::TryStreamExt as _;
+use lakehouse_objstore::{ByteRange, ByteStream, GetOptions, ObjectStore, PutOptions, collect};
 use lakehouse_types::{
     ErrorKind, Name, ObjectKey, ServiceError as _,
     catalog::{DataObject, Manifest, Mode, RegisterRequest, RegisterResponse},
     context, escape_segment,
     ingest::IngestResponse,
 };
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::{Catalog, marker::Markers, sweep, turns::Turns};
@@ -162,7 +164,7 @@ impl Ingestor {
         // Were there versions in between, one of them may have been without the object, and a sweep
         // may have seen that one.
         let unbroken = registered.existing || registered.manifest.version == manifest.version + 1;
-        if !unbroken || !self.is_stored(key).await.map_err(Error::unconfirmed)? {
+        if !unbroken || !self.is_whole(object).await.map_err(Error::unconfirmed)? {
             return Ok(None);
         }
         let report = self.report_of(key).await;
@@ -278,12 +280,52 @@ impl Ingestor {
         }
     }
 
+    /// Are the stored bytes those that were registered? One who sends a file again may do so because it
+    /// can't be read. To read the object once costs less than the upload did.
+    async fn is_whole(&self, object: &DataObject) -> Result<bool, Error> {
+        self.markers.wait_for(&object.key).await?;
+        let stored = match self.store.get(&object.key, GetOptions::default()).await {
+            Ok(stored) => stored,
+            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                tracing::warn!(%error, key = %object.key, "a registered object can't be read; storing it again");
+                return Ok(false);
+            }
+        };
+        let whole = stored.meta.size == object.size
+            && match &object.sha256 {
+                Some(expected) => hash(stored.body).await.is_some_and(|sha256| sha256.eq_ignore_ascii_case(expected)),
+                None => true,
+            };
+        if !whole {
+            tracing::warn!(key = %object.key, "a stored object is not what was registered; storing it again");
+        }
+        Ok(whole)
+    }
+
     async fn is_stored(&self, key: &ObjectKey) -> Result<bool, Error> {
         self.markers.wait_for(key).await?;
         match self.store.head(key).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Hex SHA-256 of a body; `None` where it breaks off, which is no whole object either.
+async fn hash(mut body: ByteStream) -> Option<String> {
+    let mut hash = Sha256::new();
+    loop {
+        match body.try_next().await {
+            Ok(Some(piece)) => hash.update(&piece),
+            Ok(None) => return Some(hex::encode(hash.finalize())),
+            Err(error) => {
+                tracing::warn!(%error, "read a stored object to compare it");
+                return None;
+            }
         }
     }
 }

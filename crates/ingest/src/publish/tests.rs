@@ -279,6 +279,39 @@ async fn the_same_bytes_again_change_nothing() {
     assert_eq!(world.store.puts.load(Ordering::SeqCst), 1, "no new object");
 }
 
+/// The same bytes again put back what the store has lost or bent, as a new file and as one of several.
+#[tokio::test]
+async fn the_same_bytes_again_heal_a_damaged_object() {
+    let mut world = World::new();
+    let ingestor = world.ingestor(LONG);
+    for mode in [Mode::Replace, Mode::Append] {
+        let first = ingest(&ingestor, "d", &table(1), mode).await.unwrap();
+        let read = async || {
+            let object = world.store.inner.get(&first.key, GetOptions::default()).await.unwrap();
+            lakehouse_objstore::collect(object.body, 1 << 20).await.unwrap()
+        };
+        let good = read().await;
+        let put = async |bytes: Vec<u8>| {
+            world.store.inner.put(&first.key, body(bytes), PutOptions::default()).await.unwrap();
+        };
+        let mut flipped = good.to_vec();
+        flipped[good.len() / 2] ^= 1;
+        for damaged in [Some(good[..good.len() - 1].to_vec()), Some(flipped), Some(Vec::new()), None] {
+            match damaged {
+                Some(bytes) => put(bytes).await,
+                None => world.store.inner.delete(&first.key).await.unwrap(),
+            }
+            let again = ingest(&ingestor, "d", &table(1), mode).await.unwrap();
+            assert_eq!((&again.key, again.rows, again.bytes), (&first.key, first.rows, first.bytes));
+            assert_eq!(read().await, good);
+        }
+        // What is whole is not written again.
+        let puts = world.store.puts.load(Ordering::SeqCst);
+        assert!(ingest(&ingestor, "d", &table(1), mode).await.unwrap().existing);
+        assert_eq!(world.store.puts.load(Ordering::SeqCst), puts);
+    }
+}
+
 #[tokio::test]
 async fn append_adds_and_replace_goes_back_without_a_new_object() {
     let mut world = World::new();
