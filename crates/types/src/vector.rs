@@ -106,7 +106,7 @@ pub struct AddItem {
     pub id: String,
     /// As many finite numbers as the index has dimensions; not all zero under cosine.
     pub vector: Vec<f32>,
-    /// A JSON object. Absent or null leaves what the item has; `{}` clears it.
+    /// Any JSON value. Absent or null leaves what the item has; `{}` clears it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Box<RawValue>>,
 }
@@ -193,7 +193,7 @@ pub struct DeleteResponse {
     pub missing: u64,
 }
 
-/// `GET /vectors/index/{name}/items/{id}`.
+/// `GET /vectors/index/{name}/items/{id}`, and `GET /vectors/index/{name}/items?id=` for ids that no path can carry.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Item {
     /// The item.
@@ -211,7 +211,9 @@ pub struct Item {
 pub struct MergeRequest {
     /// The index that takes the items.
     pub dest: Name,
-    /// Take the items out of the source once the destination has their ids.
+    /// Take the items out of the source that the destination durably has: those that this merge added,
+    /// and those that are the same there, vector and metadata. An item whose id stands for something
+    /// else in the destination stays in the source.
     #[serde(default)]
     pub clear_source: bool,
 }
@@ -223,8 +225,14 @@ pub struct MergeResponse {
     pub merged: u64,
     /// Items whose id the destination had already; it keeps its own.
     pub skipped: u64,
-    /// Items taken out of the source: with `clear_source`, the merged and the skipped ones.
+    /// Items taken out of the source: with `clear_source`, the merged ones and those skipped ones that
+    /// are the same in the destination, bit for bit the vector and as JSON the metadata (white space and
+    /// the order of members don't count; numbers are the same where they are written alike).
     pub cleared: u64,
+    /// With `clear_source`, items that stay in the source because the destination has something else
+    /// under their ids.
+    #[serde(default)]
+    pub kept: u64,
 }
 
 /// Which items a search may return, by their metadata.
@@ -241,6 +249,7 @@ pub struct MergeResponse {
 /// nested objects. A value that is an array matches where one of its elements does. Numbers are
 /// compared as numbers (`1` is `1.0`), strings in a `range` by their bytes; values of different
 /// types are never equal and never in range. Several fields in one `eq`, `in` or `range` must all match.
+/// Metadata that are no object have no fields: of the conditions on a field only a `not` holds for them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filter {

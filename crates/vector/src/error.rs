@@ -48,6 +48,9 @@ pub enum Error {
     /// The index can't take more.
     #[error("the index is full: {0}")]
     Full(&'static str),
+    /// The graph has not kept up with what was added, and takes no more for now. Nothing changed.
+    #[error("index `{0}` takes no items until its graph has caught up with those that it has; nothing was changed")]
+    Behind(String),
     /// Somebody else writes to this index; this process stopped doing so.
     #[error("index `{0}` is written by another process")]
     Fenced(String),
@@ -96,7 +99,7 @@ impl ServiceError for Error {
             Self::NoIndex(_) | Self::NoItem { .. } => ErrorKind::NotFound,
             Self::Exists(_) => ErrorKind::Conflict,
             Self::Full(_) => ErrorKind::TooLarge,
-            Self::Busy(_) | Self::Quarantined { .. } | Self::Fenced(_) | Self::Unavailable { .. } => {
+            Self::Busy(_) | Self::Quarantined { .. } | Self::Behind(_) | Self::Fenced(_) | Self::Unavailable { .. } => {
                 ErrorKind::Unavailable
             }
             Self::BadFrame { .. } | Self::Store { .. } | Self::Internal(_) => ErrorKind::Internal,
@@ -119,6 +122,8 @@ impl ServiceError for Error {
         match self {
             Self::Unavailable { retry_after, .. } => Some(*retry_after),
             Self::Busy(_) => Some(Duration::from_secs(1)),
+            // Linking as much as may wait takes about this long.
+            Self::Behind(_) => Some(Duration::from_secs(5)),
             // A quarantined or fenced index needs a person first.
             Self::Quarantined { .. } | Self::Fenced(_) => Some(Duration::from_secs(60)),
             _ => None,

@@ -78,7 +78,7 @@ impl<'a> Matcher<'a> {
     /// Does an item with these metadata match?
     pub(crate) fn matches(&self, metadata: Option<&str>) -> bool {
         let read = |text| Some(serde_json::Deserializer::from_str(text).deserialize_map(Wanted(&self.keys)));
-        // Metadata were valid JSON objects when they were taken in.
+        // Metadata were valid JSON when they were taken in; what is no object has no fields.
         let object = metadata.and_then(read).and_then(std::result::Result::ok).unwrap_or_default();
         holds(self.filter, &object)
     }
@@ -269,6 +269,20 @@ mod tests {
         assert!(check(r#"{"eq":{"lang":"en"}}"#, Some(r#"{"\ud83d":"\ud83d","lang":"en"}"#)));
         assert!(!check(r#"{"exists":"lang"}"#, None));
         assert!(check(r#"{"not":{"eq":{"lang":"en"}}}"#, None));
+        for metadata in ["[]", r#"["lang",{"lang":"en"}]"#, r#""lang""#, "0", "-1.5e3", "true", "false", "null", "{}"] {
+            for condition in [
+                r#"{"eq":{"lang":"en"}}"#,
+                r#"{"eq":{"lang":null}}"#,
+                r#"{"eq":{"":0}}"#,
+                r#"{"in":{"0":["lang"],"lang":["en"]}}"#,
+                r#"{"range":{"lang":{"gte":""}}}"#,
+                r#"{"exists":"lang"}"#,
+                r#"{"exists":"0"}"#,
+            ] {
+                assert!(!check(condition, Some(metadata)), "{condition} of {metadata}");
+                assert!(check(&format!(r#"{{"not":{condition}}}"#), Some(metadata)), "not {condition} of {metadata}");
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use crate::{
     Params,
     graph::{self, Graph},
+    same::same_bits,
     split,
     values::{Moment, Shape, Values},
 };
@@ -26,6 +27,8 @@ pub(crate) struct Generation {
     hasher: RandomState,
     /// Slots before this are in the graph, or were dead when their turn came.
     pub(crate) linked: AtomicU32,
+    /// Slots before this have their rows. More than are linked where linking was broken off.
+    pub(crate) placed: AtomicU32,
     /// Dead slots that may still be linked to.
     pub(crate) unmended: AtomicU32,
     /// How many slots were linked when it was last seen to that searches find the new ones, and all.
@@ -58,6 +61,7 @@ impl Generation {
             live: AtomicUsize::new(0),
             hasher: RandomState::new(),
             linked: AtomicU32::new(0),
+            placed: AtomicU32::new(0),
             unmended: AtomicU32::new(0),
             looked_at: AtomicU32::new(0),
             surveyed: AtomicU32::new(0),
@@ -104,7 +108,8 @@ impl Commit<'_> {
             return Written::Kept;
         }
         let kept = || old.and_then(|slot| values.record(slot).metadata());
-        let metadata = metadata.map_or_else(kept, |text| (!is_empty_object(text)).then_some(text));
+        // `{}` clears; but where a file or a merge says what an item has, `{}` is what it has.
+        let metadata = metadata.map_or_else(kept, |text| (!replace || !is_empty_object(text)).then_some(text));
         if let Some(slot) = old
             && values.record(slot).metadata() == metadata
             && same_bits(&values.vector(slot), vector)
@@ -184,8 +189,4 @@ impl Commit<'_> {
 fn is_empty_object(text: &str) -> bool {
     let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     inner.is_some_and(|inner| inner.trim().is_empty())
-}
-
-fn same_bits(a: &[f32], b: &[f32]) -> bool {
-    a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()))
 }

@@ -14,6 +14,7 @@ use crate::{
     params::{MAX_ID_BYTES, MAX_RESULT_METADATA, MAX_RESULT_NUMBERS, MAX_RESULTS, check_id},
     probe::Probe,
     rows,
+    same::{same_bits, same_metadata},
     search::{Ask, Found},
     values::Values,
 };
@@ -46,6 +47,8 @@ pub enum Change {
     AddMissing(Vec<AddItem>),
     /// Removes the ids.
     Delete(Vec<String>),
+    /// Removes the items that are still the same, vector and metadata.
+    DeleteSame(Vec<AddItem>),
 }
 
 /// What a change did.
@@ -55,7 +58,7 @@ pub struct Outcome {
     pub added: u64,
     /// Items that were there and were replaced.
     pub updated: u64,
-    /// Items that were there and were left alone.
+    /// Items that were there, or are not the same any more, and were left alone.
     pub kept: u64,
     /// Items that are gone.
     pub deleted: u64,
@@ -107,6 +110,9 @@ pub struct Index {
     /// Whoever changes links holds this.
     pub(crate) maintenance: Mutex<()>,
     walkers: Mutex<Vec<Walker>>,
+    /// So many steps of linking panic, for tests of what happens then.
+    #[cfg(test)]
+    pub(crate) panics: std::sync::atomic::AtomicU32,
 }
 
 impl Index {
@@ -124,6 +130,8 @@ impl Index {
             commit: Mutex::new(()),
             maintenance: Mutex::new(()),
             walkers: Mutex::new(Vec::new()),
+            #[cfg(test)]
+            panics: std::sync::atomic::AtomicU32::new(0),
         }
     }
 
@@ -190,6 +198,18 @@ impl Index {
                             if commit.remove(id) { outcome.deleted += 1 } else { outcome.missing += 1 }
                         }
                     }
+                    Change::DeleteSame(items) => {
+                        for item in items {
+                            match generation.find(&item.id) {
+                                Some(slot) if is_same(&generation.values, slot, item) => {
+                                    commit.remove(&item.id);
+                                    outcome.deleted += 1;
+                                }
+                                Some(_) => outcome.kept += 1,
+                                None => outcome.missing += 1,
+                            }
+                        }
+                    }
                 }
                 outcome
             })
@@ -202,6 +222,12 @@ impl Index {
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Item> {
         self.find(id).map(|(generation, slot)| item(&generation.values, slot))
+    }
+
+    /// Is there such an item, with this vector and these metadata?
+    #[must_use]
+    pub fn holds(&self, item: &AddItem) -> bool {
+        self.find(&item.id).is_some_and(|(generation, slot)| is_same(&generation.values, slot, item))
     }
 
     /// Where the item is, as of the last commit.
@@ -351,6 +377,12 @@ impl Index {
         let dead = values.dead().min(generation.linked());
         u64::from(generation.linked() - dead)
     }
+}
+
+/// Does the slot hold what `item` says?
+fn is_same(values: &Values, slot: u32, item: &AddItem) -> bool {
+    same_bits(&values.vector(slot), &item.vector)
+        && same_metadata(values.record(slot).metadata(), item.metadata.as_deref().map(RawValue::get))
 }
 
 fn raw(text: &str) -> Option<Box<RawValue>> {

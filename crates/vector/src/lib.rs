@@ -15,6 +15,7 @@ mod pool;
 mod probe;
 mod records;
 mod rows;
+mod same;
 mod search;
 mod simd;
 mod split;

@@ -58,16 +58,30 @@ impl Index {
     fn link(&self, generation: &Generation, threads: &ThreadPool, slots: std::ops::Range<u32>) {
         let Generation { values, graph, .. } = generation;
         let wanted: Vec<u32> = slots.clone().filter(|&slot| values.undying(slot)).collect();
-        for &slot in &wanted {
+        // After a panic the same slots come again, and a walk may be among their rows already.
+        let placed = generation.placed.load(Ordering::Relaxed);
+        for &slot in wanted.iter().filter(|&&slot| slot >= placed) {
             graph.place(values, slot, draw_level(u64::from(slot), graph.shape.m));
+            generation.placed.store(slot + 1, Ordering::Relaxed);
         }
         insert_all(generation, threads, wanted, slots.end);
+        #[cfg(test)]
+        threads.install(|| self.panic_if_told());
         // Under the commit lock a slot is killed either before this, and counted here, or after
         // it, and counted there.
         let _commit = self.commit.lock();
         let died = slots.clone().filter(|&slot| !values.undying(slot)).count();
         generation.unmended.fetch_add(died as u32, Ordering::Relaxed);
         generation.linked.store(slots.end, Ordering::Release);
+    }
+
+    /// In the middle of linking: the nodes have their links, and are not counted as linked.
+    #[cfg(test)]
+    fn panic_if_told(&self) {
+        let less = |left: u32| left.checked_sub(1);
+        if self.panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            panic!("injected: a panic in linking");
+        }
     }
 
     fn mend(&self, generation: &Generation, threads: &ThreadPool) {

@@ -120,11 +120,8 @@ impl Params {
         if metadata.get().len() > MAX_METADATA_BYTES {
             return Err(format!("the metadata are larger than {MAX_METADATA_BYTES} bytes"));
         }
-        if !metadata.get().trim_start().starts_with('{') {
-            return Err("the metadata are not a JSON object".to_owned());
-        }
         // JSON can say what no value holds, `1e999` or half a surrogate pair: a filter could not read it.
-        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(metadata.get())
+        serde_json::from_str::<serde_json::Value>(metadata.get())
             .map(drop)
             .map_err(|error| format!("the metadata can't be read: {error}"))
     }
@@ -147,6 +144,8 @@ impl Params {
         let mut kept: Vec<AddItem> = Vec::with_capacity(items.len());
         let mut duplicates = Vec::new();
         for mut item in items {
+            // Null is as good as absent.
+            item.metadata.take_if(|text| text.get() == "null");
             let Some((place, told)) = places.get_mut(&item.id) else {
                 places.insert(item.id.clone(), (kept.len(), false));
                 kept.push(item);
@@ -206,7 +205,6 @@ mod tests {
             (item("b", &[1.0, f32::NAN], "null"), "position 1 of the vector is not finite"),
             (item("b", &[f32::INFINITY, 1.0], "null"), "position 0 of the vector is not finite"),
             (item("b", &[0.0, 0.0], "null"), "zero"),
-            (item("b", &[1.0, 2.0], "[1]"), "not a JSON object"),
             (item("b", &[1.0, 2.0], &large), "metadata are larger"),
             (item("b", &[1.0, 2.0], r#"{"a":1e999}"#), "metadata can't be read"),
             (item("b", &[1.0, 2.0], r#"{"a":"\ud800"}"#), "metadata can't be read"),
@@ -215,6 +213,13 @@ mod tests {
             let error = params.check_batch(vec![good(), bad]).expect_err(expected).to_string();
             assert!(error.starts_with("item 1: ") && error.contains(expected), "{error}");
         }
+        for metadata in ["[1]", "\"text\"", "-1.50", "true", "false", r#"{"a":null}"#, "[]", "{}", "\"\""] {
+            let (kept, _) = params.check_batch(vec![item("b", &[1.0, 2.0], metadata)]).expect(metadata);
+            assert_eq!(kept[0].metadata.as_ref().map(|text| text.get()), Some(metadata));
+        }
+        let null = serde_json::value::RawValue::from_string("null".to_owned()).expect("JSON");
+        let null = AddItem { metadata: Some(null), ..good() };
+        assert!(params.check_batch(vec![null]).expect("as good as absent").0[0].metadata.is_none());
         assert!(params.check_batch(Vec::new()).is_err());
         assert!(Params::new(2, Distance::L2).check_batch(vec![item("b", &[0.0, 0.0], "{}")]).is_ok());
         assert!(Params::new(2, Distance::L2).check_batch(vec![item("b", &[2e18, 0.0], "{}")]).is_err());

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -114,8 +114,20 @@ pub(super) struct Core {
     /// This process has written an entry to the log, or seen that it did.
     pub(super) claimed: AtomicBool,
     pub(super) maintenance: Maintenance,
+    pub(super) trouble: Trouble,
     /// Told when the log has grown enough for a save.
     pub(super) save_wanted: Arc<Notify>,
+}
+
+/// What has gone wrong with the work behind an index.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// Steps of maintenance that panicked, in all.
+    pub(super) panics: AtomicU64,
+    /// Those since the last one that did not.
+    pub(super) in_a_row: AtomicU32,
+    /// Adds that were refused because the graph had not kept up.
+    pub(super) refused: AtomicU64,
 }
 
 /// The store, in a form that can be printed.
@@ -141,12 +153,20 @@ pub struct IndexMetrics {
     pub log_bytes: u64,
     /// How long the last save took; zero before the first.
     pub save_duration: Duration,
+    /// Steps of maintenance that panicked since the process started.
+    pub maintenance_panics: u64,
+    /// The last step of maintenance panicked: what is not linked is scanned until one succeeds.
+    pub maintenance_stalled: bool,
+    /// Adds that were refused because the graph had not kept up.
+    pub refused_adds: u64,
 }
 
 /// One request for the committer.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) operation: Operation,
+    /// When its caller began to wait.
+    pub(super) since: Instant,
     pub(super) reply: oneshot::Sender<Result<Outcome>>,
 }
 
@@ -232,6 +252,9 @@ impl Collection {
             log_entries,
             log_bytes,
             save_duration: Duration::from_micros(self.core.save_micros.load(Ordering::Relaxed)),
+            maintenance_panics: self.core.trouble.panics.load(Ordering::Relaxed),
+            maintenance_stalled: self.core.trouble.in_a_row.load(Ordering::Relaxed) > 0,
+            refused_adds: self.core.trouble.refused.load(Ordering::Relaxed),
         }
     }
 
@@ -244,7 +267,8 @@ impl Collection {
     pub(super) async fn submit(&self, operation: Operation) -> Result<Outcome> {
         const STOPPED: Error = Error::Internal("the index's committer is gone");
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request { operation, reply }).await.map_err(|_| STOPPED)?;
+        let since = Instant::now();
+        self.requests.send(Request { operation, since, reply }).await.map_err(|_| STOPPED)?;
         answer.await.map_err(|_| STOPPED)?
     }
 }

@@ -64,6 +64,10 @@ pub(super) async fn run(core: Arc<Core>, mut queue: mpsc::Receiver<Request>) {
             bytes += log::size(&next.operation);
             group.push(next);
         }
+        wait_for_backlog(&core, &mut group).await;
+        if group.is_empty() {
+            continue;
+        }
         let (operations, replies): (Vec<_>, Vec<_>) =
             group.into_iter().map(|request| (request.operation, request.reply)).unzip();
         match commit(&core, operations, &mut in_doubt).await {
@@ -93,12 +97,7 @@ fn copy(core: &Core, error: &Error) -> Error {
 
 async fn commit(core: &Arc<Core>, operations: Vec<Operation>, in_doubt: &mut Option<InDoubt>) -> Result<Vec<Outcome>> {
     check_status(core)?;
-    let items = operations.iter().map(|operation| match operation {
-        Operation::Change(Change::Add(items) | Change::AddMissing(items)) => items.len(),
-        _ => 0,
-    });
-    core.index.check_room(items.sum())?;
-    wait_for_backlog(core).await;
+    core.index.check_room(operations.iter().map(items_of).sum())?;
     let written = match &core.store {
         None => None,
         Some(store) => {
@@ -121,12 +120,35 @@ fn check_status(core: &Core) -> Result<()> {
     }
 }
 
-/// Every search scans what is not linked yet: past a point, writers wait for the links.
-async fn wait_for_backlog(core: &Arc<Core>) {
-    while core.index.backlog() > core.options.max_backlog {
+/// How many items an operation may add.
+fn items_of(operation: &Operation) -> usize {
+    match operation {
+        Operation::Change(Change::Add(items) | Change::AddMissing(items)) => items.len(),
+        _ => 0,
+    }
+}
+
+/// Every search scans what is not linked yet: past a point, those who add wait for the links. If these
+/// don't come, since there is more to link than can be linked in that time or linking fails, the adds
+/// are refused; what takes items away goes on.
+async fn wait_for_backlog(core: &Arc<Core>, group: &mut Vec<Request>) {
+    let adds = |request: &Request| items_of(&request.operation) > 0;
+    let Some(since) = group.iter().filter(|request| adds(request)).map(|request| request.since).min() else { return };
+    while core.index.backlog() > core.options.max_backlog && core.status.get() == Status::Serving {
+        let left = core.options.backlog_wait.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            let (refused, others): (Vec<_>, Vec<_>) = group.drain(..).partition(adds);
+            *group = others;
+            core.trouble.refused.fetch_add(refused.len() as u64, Ordering::Relaxed);
+            tracing::warn!(index = %core.name, adds = refused.len(), "refuse adds: the graph has not kept up");
+            for request in refused {
+                drop(request.reply.send(Err(Error::Behind(core.name.to_string()))));
+            }
+            return;
+        }
         core.wake_maintenance();
         // A notification may have come just before: look again after a moment.
-        let _ = tokio::time::timeout(Duration::from_millis(20), core.progress.notified()).await;
+        let _ = tokio::time::timeout(left.min(Duration::from_millis(20)), core.progress.notified()).await;
     }
 }
 

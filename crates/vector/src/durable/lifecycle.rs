@@ -167,7 +167,8 @@ pub(super) async fn write_empty(
         if lhv1::identity(&bytes).is_some_and(|(found, _)| found == incarnation) {
             return Ok((meta.etag, meta.size));
         }
-        let empty = lhv1::check_frame(&bytes) == Ok(0)
+        let empty = lhv1::identity(&bytes).is_some()
+            && lhv1::check_frame(&bytes) == Ok(0)
             && load::list_all(&*store.0, &keys::logs(name.as_str())).await?.is_empty();
         if !error.is_precondition_failed() || !empty || condition != Condition::IfAbsent {
             return Err(if error.is_precondition_failed() {

@@ -1,6 +1,7 @@
 //! Bringing an index back: its file, then the log behind it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
@@ -17,12 +18,13 @@ use tokio::sync::Notify;
 
 use super::{
     Options,
-    collection::{Core, SharedStatus, State, Store},
+    collection::{Core, SharedStatus, State, Store, Trouble},
     committer::read_object,
     keys::{self, Known},
     log::{self, Operation},
     maintenance::Maintenance,
     remove,
+    takeover::{self, Files},
 };
 use crate::{Error, Index, Result, lhv1};
 
@@ -31,7 +33,7 @@ const PAGE: usize = 1_000;
 /// Log entries read at once.
 const READS: usize = 16;
 /// Pause before a store that did not answer is asked again.
-const RETRY: Duration = Duration::from_millis(500);
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 /// What every index of a registry is made with.
 #[derive(Debug, Clone)]
@@ -59,14 +61,16 @@ impl Context {
             queued: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             maintenance: self.maintenance.clone(),
+            trouble: Trouble::default(),
             save_wanted: Arc::clone(&self.save_wanted),
         }
     }
 }
 
-/// The names of all indexes in the store, and whether each has a file (or only a log).
-pub(super) async fn discover(store: &dyn ObjectStore) -> Result<Vec<(String, bool)>> {
-    let mut found = std::collections::BTreeMap::new();
+/// The names of all indexes in the store, and which files each has (it may have only a log).
+pub(super) async fn discover(store: &dyn ObjectStore, limit: Duration) -> Result<Vec<(String, Files)>> {
+    let mut found = BTreeMap::<String, Files>::new();
+    let mut either = Vec::new();
     let mut after: Option<String> = None;
     loop {
         let page =
@@ -74,9 +78,11 @@ pub(super) async fn discover(store: &dyn ObjectStore) -> Result<Vec<(String, boo
         let mut skipped = None;
         for entry in &page.objects {
             match keys::classify(entry.key.as_str()) {
-                Known::File(name) => drop(found.insert(name, true)),
+                Known::File(name) => found.entry(name).or_default().own = true,
+                Known::Literal(name) => found.entry(name).or_default().literal = true,
+                Known::Either { escaped, literal } => either.push((escaped, literal)),
                 Known::Log { name, skip } => {
-                    found.entry(name).or_insert(false);
+                    found.entry(name).or_default();
                     skipped = Some(skip);
                     break;
                 }
@@ -85,9 +91,23 @@ pub(super) async fn discover(store: &dyn ObjectStore) -> Result<Vec<(String, boo
         }
         after = skipped.or(page.next);
         if after.is_none() {
-            return Ok(found.into_iter().collect());
+            break;
         }
     }
+    // The shortest first: whether a file is `a%20b`'s or `a b`'s can depend on whether `a b` has another.
+    either.sort_by_key(|(_, literal)| literal.len());
+    for (escaped, literal) in either {
+        let beside = found.get(&escaped).is_some_and(|files| files.literal);
+        if takeover::is_literal(store, &escaped, beside, limit).await? {
+            found.entry(literal).or_default().literal = true;
+        } else {
+            found.entry(escaped).or_default().own = true;
+        }
+    }
+    let mut found: Vec<_> = found.into_iter().collect();
+    // The longest first: a file may have to make room for that of a name whose escaped form it looks like.
+    found.sort_by_key(|(name, files)| std::cmp::Reverse(if files.literal { name.len() } else { 0 }));
+    Ok(found)
 }
 
 /// Every key that begins with `prefix`.
@@ -106,11 +126,16 @@ pub(super) async fn list_all(store: &dyn ObjectStore, prefix: &str) -> Result<Ve
 
 /// Loads an index, asking again while the store is not available, until the time limit. `None`
 /// where the log says that it was dropped.
-pub(super) async fn load(context: &Context, store: &Store, name: &str, has_file: bool) -> Result<Option<Core>> {
+pub(super) async fn load(context: &Context, store: &Store, name: &str, files: Files) -> Result<Option<Core>> {
     let started = Instant::now();
     loop {
         let left = context.options.load_timeout.saturating_sub(started.elapsed());
-        let work = async { if has_file { load_once(context, store, name).await } else { orphan(store, name).await } };
+        let work = async {
+            if files.literal {
+                takeover::take_over(context, store, name, files.own).await?;
+            }
+            if files.own || files.literal { load_once(context, store, name).await } else { orphan(store, name).await }
+        };
         let error = match tokio::time::timeout(left, work).await {
             Ok(Ok(core)) => return Ok(core),
             Ok(Err(error)) => error,

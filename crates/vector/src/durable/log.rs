@@ -1,8 +1,8 @@
 //! Log entries: what one group commit writes.
 //!
 //! Little-endian: `LHVL`, version u8, incarnation u64, sequence u64, writer u64, the number of
-//! operations u32, the operations, and a CRC-32C of all before. An operation is its kind u8 and,
-//! but for a drop, a count u32 and so many items (id's length u16, metadata's length u32 or
+//! operations u32, the operations, and a CRC-32C of all before. An operation is its kind u8 (1 add,
+//! 2 add what is missing, 3 delete, 4 drop, 5 delete what is still the same) and, but for a drop, a count u32 and so many items (id's length u16, metadata's length u32 or
 //! `NO_METADATA`, id, metadata, numbers f32) or ids (length u16, id). An entry without operations
 //! is void: it stands where a write was given up, so that the write can't arrive later.
 
@@ -47,6 +47,7 @@ pub(super) fn encode(head: Head, operations: &[Operation]) -> Vec<u8> {
         match operation {
             Operation::Change(Change::Add(items)) => put_items(&mut out, 1, items),
             Operation::Change(Change::AddMissing(items)) => put_items(&mut out, 2, items),
+            Operation::Change(Change::DeleteSame(items)) => put_items(&mut out, 5, items),
             Operation::Change(Change::Delete(ids)) => {
                 out.push(3);
                 out.extend_from_slice(&(ids.len() as u32).to_le_bytes());
@@ -79,7 +80,7 @@ fn put_items(out: &mut Vec<u8>, kind: u8, items: &[AddItem]) {
 /// About how many bytes an operation takes in an entry.
 pub(super) fn size(operation: &Operation) -> usize {
     match operation {
-        Operation::Change(Change::Add(items) | Change::AddMissing(items)) => items
+        Operation::Change(Change::Add(items) | Change::AddMissing(items) | Change::DeleteSame(items)) => items
             .iter()
             .map(|item| {
                 6 + item.id.len() + item.metadata.as_ref().map_or(0, |text| text.get().len()) + 4 * item.vector.len()
@@ -108,6 +109,7 @@ pub(super) fn decode(bytes: &[u8], params: &Params) -> Result<(Head, Vec<Operati
             [2] => Operation::Change(Change::AddMissing(reader.items(params)?)),
             [3] => Operation::Change(Change::Delete(reader.ids()?)),
             [4] => Operation::Drop,
+            [5] => Operation::Change(Change::DeleteSame(reader.items(params)?)),
             _ => return Err("the entry has an operation that this program does not know".to_owned()),
         });
     }
@@ -193,9 +195,7 @@ impl<'a> Reader<'a> {
 
     fn metadata(&mut self, length: usize) -> Result<Box<RawValue>, String> {
         let text = self.text(length)?;
-        let object = text.starts_with('{');
-        let metadata = RawValue::from_string(text).map_err(|error| format!("metadata: {error}"))?;
-        if object { Ok(metadata) } else { Err("metadata are not a JSON object".to_owned()) }
+        RawValue::from_string(text).map_err(|error| format!("metadata: {error}"))
     }
 
     fn ids(&mut self) -> Result<Vec<String>, String> {
@@ -222,7 +222,8 @@ mod tests {
         };
         let operations = vec![
             Operation::Change(Change::Add(vec![item("a", None), item("é", Some(r#"{"b": 1e2}"#))])),
-            Operation::Change(Change::AddMissing(vec![item("c", Some("{}"))])),
+            Operation::Change(Change::AddMissing(vec![item("c", Some("{}")), item("d", Some("null"))])),
+            Operation::Change(Change::DeleteSame(vec![item("e", None), item("f", Some(r#"[1,"x",null]"#))])),
             Operation::Change(Change::Delete(vec!["a".to_owned(), "x".to_owned()])),
             Operation::Drop,
         ];

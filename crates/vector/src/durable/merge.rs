@@ -9,9 +9,9 @@ use crate::{Change, Error, Result};
 /// such step, not for the whole merge.
 const STEP: usize = 512;
 
-/// Copies every item of `source` whose id `dest` does not have; with `clear_source`, items leave
-/// the source once the destination durably has their ids. The source's items are those that it has
-/// when the merge begins, as they are when their turn comes.
+/// Copies every item of `source` whose id `dest` does not have; with `clear_source`, an item leaves
+/// the source once the destination durably has it: just added, or the same already. The source's items
+/// are those that it has when the merge begins, as they are when their turn comes.
 pub(super) async fn merge(source: &Collection, dest: &Collection, clear_source: bool) -> Result<MergeResponse> {
     let (from, to) = (source.core.index.params(), dest.core.index.params());
     if source.core.incarnation == dest.core.incarnation && source.name() == dest.name() {
@@ -34,6 +34,7 @@ pub(super) async fn merge(source: &Collection, dest: &Collection, clear_source: 
         total.merged += step.merged;
         total.skipped += step.skipped;
         total.cleared += step.cleared;
+        total.kept += step.kept;
     }
     Ok(total)
 }
@@ -55,11 +56,18 @@ async fn merge_step(source: &Collection, dest: &Collection, ids: &[String], clea
     if items.is_empty() {
         return Ok(MergeResponse::default());
     }
-    let ids: Vec<String> = items.iter().map(|item| item.id.clone()).collect();
+    let copied = if clear { items.clone() } else { Vec::new() };
     let there = dest.commit(Change::AddMissing(items)).await?;
-    let mut step = MergeResponse { merged: there.added, skipped: there.kept, cleared: 0 };
-    if clear {
-        step.cleared = source.commit(Change::Delete(ids)).await?.deleted;
+    let mut step = MergeResponse { merged: there.added, skipped: there.kept, ..MergeResponse::default() };
+    // Nobody writes to the destination until this step is over, so what it holds now it holds durably.
+    let (same, other): (Vec<_>, Vec<_>) = copied.into_iter().partition(|item| dest.core.index.holds(item));
+    step.kept = other.len() as u64;
+    if !same.is_empty() {
+        // The source may hold more than was read above: the last entry of the process before this one,
+        // or a change whose caller has gone and gave its lock back. So the change itself looks again.
+        let gone = source.commit(Change::DeleteSame(same)).await?;
+        step.cleared = gone.deleted;
+        step.kept += gone.kept;
     }
     Ok(step)
 }

@@ -1,6 +1,6 @@
 //! Indexes that survive: every change is in the log before it is answered.
 //!
-//! An index is a file (`_vectors/<name>.lhv1`, see [`crate::lhv1`]) and the log entries behind it
+//! An index is a file (`_vectors/<name>.lhv1`, the name escaped, see [`crate::lhv1`]) and the log entries behind it
 //! (`_vectors/<name>/log/<incarnation>/<sequence>`). The file names the last entry that it covers.
 //! An entry is written only where nothing is yet (`IfAbsent`), and the next is not begun before the
 //! fate of the one before is known; so the entries behind a file have no gaps, and loading the file
@@ -20,6 +20,10 @@ mod merge;
 mod registry;
 mod remove;
 mod save;
+mod takeover;
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -40,6 +44,8 @@ pub struct Options {
     pub group_bytes: usize,
     /// Adds wait while so many items are not linked yet: every search scans those.
     pub max_backlog: u64,
+    /// They wait at most this long, and are then refused until the graph has caught up.
+    pub backlog_wait: Duration,
     /// One call to the store takes at most this long; then its outcome is looked up.
     pub store_timeout: Duration,
     /// Loading one index takes at most this long; then it is quarantined.
@@ -59,6 +65,7 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             group_bytes: 8 << 20,
             max_backlog: 16_384,
+            backlog_wait: Duration::from_secs(30),
             store_timeout: Duration::from_secs(30),
             load_timeout: Duration::from_secs(120),
             load_parallel: 4,

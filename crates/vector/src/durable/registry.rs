@@ -25,6 +25,7 @@ use super::{
     load::{self, Context, blocking},
     maintenance::Maintenance,
     merge, save,
+    takeover::Files,
 };
 use crate::{Change, Error, Index, Params, Query, Result};
 
@@ -84,7 +85,7 @@ impl Registry {
         self.context.store.is_none()
     }
 
-    fn collection(&self, name: &str) -> Result<Arc<Collection>> {
+    pub(super) fn collection(&self, name: &str) -> Result<Arc<Collection>> {
         match self.slots.read().get(name) {
             Some(Slot::Serving(collection)) if !collection.is_dropped() => Ok(Arc::clone(collection)),
             Some(Slot::Quarantined(reason)) => {
@@ -293,23 +294,23 @@ fn search(index: &Index, request: &SearchRequest) -> Result<Vec<SearchHit>> {
     })
 }
 
-/// An index that the store did not give: its name, and whether it has a file.
-type Unread = (String, bool);
+/// An index that the store did not give: its name, and the files that it has.
+type Unread = (String, Files);
 
 async fn load_all(context: &Context) -> Result<(BTreeMap<String, Slot>, Vec<Unread>)> {
     let Some(store) = &context.store else { return Ok(Default::default()) };
-    let names = load::discover(&*store.0).await?;
-    let loads = names.into_iter().map(|(name, has_file)| async move {
-        let (slot, unread) = load_one(context, store, &name, has_file).await;
-        (name, has_file, slot, unread)
+    let names = load::discover(&*store.0, context.options.load_timeout).await?;
+    let loads = names.into_iter().map(|(name, files)| async move {
+        let (slot, unread) = load_one(context, store, &name, files).await;
+        (name, files, slot, unread)
     });
     let parallel = context.options.load_parallel.max(1);
     let loaded: Vec<_> = stream::iter(loads).buffer_unordered(parallel).collect().await;
     let mut unread = Vec::new();
     let mut slots = BTreeMap::new();
-    for (name, has_file, slot, again) in loaded {
+    for (name, files, slot, again) in loaded {
         if again {
-            unread.push((name.clone(), has_file));
+            unread.push((name.clone(), files));
         }
         slots.extend(slot.map(|slot| (name, slot)));
     }
@@ -317,9 +318,9 @@ async fn load_all(context: &Context) -> Result<(BTreeMap<String, Slot>, Vec<Unre
 }
 
 /// What stands under the name after an attempt to load it, and whether to try again.
-async fn load_one(context: &Context, store: &Store, name: &str, has_file: bool) -> (Option<Slot>, bool) {
+async fn load_one(context: &Context, store: &Store, name: &str, files: Files) -> (Option<Slot>, bool) {
     let started = Instant::now();
-    match load::load(context, store, name, has_file).await {
+    match load::load(context, store, name, files).await {
         Ok(Some(core)) => {
             let items = core.stats().items;
             tracing::info!(index = name, items, milliseconds = started.elapsed().as_millis() as u64, "loaded");
@@ -341,11 +342,11 @@ async fn load_again(slots: Slots, context: Context, mut unread: Vec<Unread>) {
     let Some(store) = context.store.clone() else { return };
     while !unread.is_empty() {
         tokio::time::sleep(SWEEP).await;
-        for (name, has_file) in std::mem::take(&mut unread) {
+        for (name, files) in std::mem::take(&mut unread) {
             if !matches!(slots.read().get(&name), Some(Slot::Quarantined(_))) {
                 continue;
             }
-            let (slot, again) = load_one(&context, &store, &name, has_file).await;
+            let (slot, again) = load_one(&context, &store, &name, files).await;
             let mut slots = slots.write();
             // It may have been removed meanwhile, and then the name may even be another's.
             if matches!(slots.get(&name), Some(Slot::Quarantined(_))) {
@@ -354,7 +355,7 @@ async fn load_again(slots: Slots, context: Context, mut unread: Vec<Unread>) {
                     None => drop(slots.remove(&name)),
                 }
                 if again {
-                    unread.push((name, has_file));
+                    unread.push((name, files));
                 }
             }
         }

@@ -3,12 +3,13 @@
 use lakehouse_objstore::ObjectStore;
 use lakehouse_types::ObjectKey;
 
-use super::{keys, load::list_all};
+use super::{keys, load::list_all, takeover};
 use crate::{Error, Result};
 
-/// Removes the file, then the log. The entry that says «dropped» is the last of its log and goes
+/// Removes the files, then the log. The entry that says «dropped» is the last of its log and goes
 /// last: whatever interrupts this, the next start finds it and goes on.
 pub(super) async fn remove_objects(store: &dyn ObjectStore, name: &str) -> Result<()> {
+    takeover::remove_literal(store, name).await?;
     let file = keys::file(name)?;
     store.delete(&file).await.map_err(|error| Error::store("remove index file", error))?;
     let keys = list_all(store, &keys::logs(name)).await?;

@@ -3,7 +3,7 @@
 //! Little-endian; whole numbers are zigzag varints; strings and vectors have their length before
 //! them. Version, M, Ml (f64), EfSearch, the distance's name, then layers from the lowest up, each
 //! with its nodes: key, vector, and the keys of its neighbours. The links are read over: the index
-//! builds its own.
+//! builds its own, and a neighbour may be an item that was deleted.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,20 +20,37 @@ const EXPORT_VERSION: i64 = 1;
 #[derive(Deserialize)]
 struct Envelope {
     params: EnvelopeParams,
-    #[serde(default)]
-    metadata: BTreeMap<String, Box<RawValue>>,
-    /// The canonical set of ids, from version 2 on.
+    /// An item that has none is not in it; Go writes an empty map that was never made as null.
+    metadata: Option<BTreeMap<String, Box<RawValue>>>,
+    /// The canonical set of ids, from version 2 on; as with `metadata`, null where it was never made.
     ids: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
 struct EnvelopeParams {
+    name: Option<String>,
     dimension: usize,
     distance: String,
-    #[serde(default)]
-    m: usize,
-    #[serde(default)]
-    ef_search: usize,
+    m: Option<usize>,
+    ef_search: Option<usize>,
+}
+
+/// What the first bytes of the first system's files say of where they belong.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The index's name in the envelope.
+    pub(crate) name: Option<String>,
+    pub(crate) incarnation: u64,
+}
+
+/// No id of its own, but one that the same bytes always have: log entries refer to it.
+pub(super) fn incarnation(frame: &[u8]) -> u64 {
+    u64::from(crc32c::crc32c(frame)) << 32 | (frame.len() as u64 & 0xffff_ffff)
+}
+
+pub(super) fn origin(frame: &[u8], envelope: &[u8]) -> Option<Origin> {
+    let envelope: Envelope = serde_json::from_slice(envelope).ok()?;
+    Some(Origin { name: envelope.params.name, incarnation: incarnation(frame) })
 }
 
 pub(super) fn read(frame: &[u8], envelope: &[u8], body: &[u8], version: u32) -> Result<Loaded, String> {
@@ -42,7 +59,6 @@ pub(super) fn read(frame: &[u8], envelope: &[u8], body: &[u8], version: u32) -> 
     let params = params(&envelope.params)?;
     let vectors = Reader { rest: body }.graph(&params)?;
     let ids = match (version, &envelope.ids) {
-        (2, None) => return Err("version 2 has a list of ids, this one does not".to_owned()),
         (2, Some(ids)) => ids.iter().map(String::as_str).collect(),
         _ => {
             let mut ids: Vec<&str> = vectors.keys().copied().collect();
@@ -56,15 +72,13 @@ pub(super) fn read(frame: &[u8], envelope: &[u8], body: &[u8], version: u32) -> 
     let mut commit = unsafe { generation.commit() };
     for id in ids {
         let vector = vectors.get(id).ok_or_else(|| format!("item `{}` has no vector", short(id)))?;
-        let metadata = envelope.metadata.get(id).map(|text| text.get()).filter(|text| text.starts_with('{'));
+        let metadata = envelope.metadata.as_ref().and_then(|all| all.get(id)).map(|text| text.get());
         check_id(id)?;
         params.check_vector(vector).map_err(|reason| format!("item `{}`: {reason}", short(id)))?;
-        commit.put(id, vector, metadata, true);
+        commit.put(id, vector, metadata, false);
     }
     commit.publish();
-    // No id of its own, but one that the same bytes always have: log entries refer to it.
-    let incarnation = u64::from(crc32c::crc32c(frame)) << 32 | (frame.len() as u64 & 0xffff_ffff);
-    Ok(Loaded { version, params, incarnation, sequence: 0, generation })
+    Ok(Loaded { version, params, incarnation: incarnation(frame), sequence: 0, generation })
 }
 
 fn params(given: &EnvelopeParams) -> Result<Params, String> {
@@ -76,9 +90,9 @@ fn params(given: &EnvelopeParams) -> Result<Params, String> {
     };
     let defaults = Params::new(given.dimension, distance);
     Params {
-        m: if given.m == 0 { defaults.m } else { given.m.clamp(4, 64) },
+        m: given.m.filter(|&m| m > 0).map_or(defaults.m, |m| m.clamp(4, 64)),
         // That library's value was chosen for that library's graph: never search less than we do by default.
-        ef_search: given.ef_search.clamp(defaults.ef_search, crate::MAX_RESULTS),
+        ef_search: given.ef_search.unwrap_or_default().clamp(defaults.ef_search, crate::MAX_RESULTS),
         ..defaults
     }
     .checked()

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use crate::{Params, generation::Generation};
 
+pub(crate) use go::Origin;
 pub(crate) use v3::{Plan, identity};
 
 const MAGIC: &[u8; 4] = b"LHV1";
@@ -53,6 +54,13 @@ pub(crate) fn read(frame: &[u8]) -> Result<Loaded, String> {
         3 => v3::read(frame, envelope, body),
         _ => Err(format!("version {version} is not one that this program knows (1 to 3)")),
     }
+}
+
+/// Where a whole file of version 1 or 2 belongs; `None` for anything else.
+pub(crate) fn origin(frame: &[u8]) -> Option<Origin> {
+    let (envelope, _) = split(frame).ok()?;
+    let Version { version } = serde_json::from_slice(envelope).ok()?;
+    matches!(version, 1 | 2).then(|| go::origin(frame, envelope)).flatten()
 }
 
 /// The envelope and what follows it.

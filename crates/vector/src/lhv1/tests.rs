@@ -1,10 +1,10 @@
 //! Files of every version, whole and damaged.
 //!
-//! `tests/fixtures/v1.lhv1` and `v2.lhv1` are what [`go_frame`] writes, which was checked against
-//! files of the system that wrote those versions. `v3.lhv1` was written by this crate when the
-//! version was new, and must stay readable for ever. `LAKEHOUSE_WRITE_FIXTURES=1` writes what is missing.
+//! `tests/fixtures/go` has files of versions 1 and 2 that the real Go library wrote, with what is in them;
+//! `tests/durable/old_files.rs` reads them back whole. `v3.lhv1` was written by this crate when the version
+//! was new, and must stay readable for ever.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use lakehouse_types::vector::{AddItem, Distance};
 use proptest::prelude::*;
@@ -29,56 +29,21 @@ fn metadata(n: usize) -> Option<String> {
     (!n.is_multiple_of(3)).then(|| format!("{{\"n\":{n}}}"))
 }
 
-fn varint(out: &mut Vec<u8>, number: i64) {
-    let mut bits = ((number << 1) ^ (number >> 63)).cast_unsigned();
-    while bits >= 0x80 {
-        out.push(bits as u8 | 0x80);
-        bits >>= 7;
-    }
-    out.push(bits as u8);
+const GO_V1: &[u8] = include_bytes!("../../tests/fixtures/go/v1-24.lhv1");
+const GO_V2: &[u8] = include_bytes!("../../tests/fixtures/go/v2-24.lhv1");
+const GO_ONE: &[u8] = include_bytes!("../../tests/fixtures/go/v2-one.lhv1");
+const V3: &[u8] = include_bytes!("../../tests/fixtures/v3.lhv1");
+
+/// The frame with another envelope, as text.
+fn with_envelope(bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    let (envelope, body) = split(bytes).expect("splits");
+    let mut envelope = serde_json::from_slice(envelope).expect("JSON");
+    change(&mut envelope);
+    frame(&serde_json::to_vec(&envelope).expect("serialises"), body)
 }
 
-fn string(out: &mut Vec<u8>, text: &str) {
-    varint(out, text.len() as i64);
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// What coder/hnsw's `Export` writes for the items above, with a second layer of every fourth.
-fn go_graph() -> Vec<u8> {
-    let mut out = Vec::new();
-    varint(&mut out, 1);
-    varint(&mut out, 16);
-    out.extend_from_slice(&0.25_f64.to_le_bytes());
-    varint(&mut out, 20);
-    string(&mut out, "cosine");
-    varint(&mut out, 2);
-    for step in [1, 4] {
-        let nodes: Vec<usize> = (0..ITEMS).step_by(step).collect();
-        varint(&mut out, nodes.len() as i64);
-        for &n in &nodes {
-            string(&mut out, &id(n));
-            varint(&mut out, DIMENSION as i64);
-            out.extend(vector(n).iter().flat_map(|x| x.to_le_bytes()));
-            let others: Vec<usize> = nodes.iter().copied().filter(|&other| other != n).take(3).collect();
-            varint(&mut out, others.len() as i64);
-            others.iter().for_each(|&other| string(&mut out, &id(other)));
-        }
-    }
-    out
-}
-
-fn go_frame(version: u32) -> Vec<u8> {
-    let metadata: serde_json::Map<String, serde_json::Value> =
-        (0..ITEMS).filter_map(|n| Some((id(n), serde_json::from_str(&metadata(n)?).expect("JSON")))).collect();
-    let mut envelope = json!({
-        "version": version,
-        "params": {"name": "small", "dimension": DIMENSION, "distance": "cosine", "m": 16, "ef_search": 20},
-        "metadata": metadata,
-    });
-    if version == 2 {
-        envelope["ids"] = (0..ITEMS).map(id).collect();
-    }
-    frame(&serde_json::to_vec(&envelope).expect("serialises"), &go_graph())
+fn live(bytes: &[u8]) -> usize {
+    read(bytes).expect("reads").generation.live()
 }
 
 fn frame(envelope: &[u8], body: &[u8]) -> Vec<u8> {
@@ -118,14 +83,6 @@ fn written(index: &Index) -> Vec<u8> {
     out
 }
 
-fn fixture(name: &str, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-    if std::env::var_os("LAKEHOUSE_WRITE_FIXTURES").is_some() && !path.exists() {
-        std::fs::write(&path, make()).expect("write fixture");
-    }
-    std::fs::read(&path).expect("read fixture")
-}
-
 fn assert_items(loaded: Loaded) {
     assert_eq!(loaded.generation.live(), ITEMS);
     let index = Index::from_generation(loaded.params, Tuning::default(), loaded.generation);
@@ -137,37 +94,81 @@ fn assert_items(loaded: Loaded) {
 }
 
 #[test]
-fn version_1_recovers_the_ids_from_the_graph() {
-    let bytes = fixture("v1.lhv1", || go_frame(1));
-    assert_eq!(bytes, go_frame(1));
-    let loaded = read(&bytes).expect("reads");
-    assert_eq!((loaded.version, loaded.params.m, loaded.sequence), (1, 16, 0));
-    assert_eq!(read(&bytes).expect("reads").incarnation, loaded.incarnation);
-    assert_items(loaded);
+fn the_same_bytes_are_the_same_index() {
+    for (bytes, version) in [(GO_V1, 1), (GO_V2, 2)] {
+        let (loaded, again) = (read(bytes).expect("reads"), read(bytes).expect("reads"));
+        assert_eq!((loaded.version, loaded.params.m, loaded.sequence), (version, 16, 0));
+        assert_eq!(loaded.incarnation, again.incarnation);
+        let origin = origin(bytes).expect("it is of the first system");
+        assert_eq!((origin.name.as_deref(), origin.incarnation), (Some("go-small"), loaded.incarnation));
+    }
+    assert_eq!(origin(V3), None);
 }
 
 #[test]
-fn version_2_keeps_exactly_its_ids() {
-    let bytes = fixture("v2.lhv1", || go_frame(2));
-    assert_eq!(bytes, go_frame(2));
-    assert_items(read(&bytes).expect("reads"));
+fn the_ids_of_version_2_are_those_of_its_list() {
+    assert_eq!((live(GO_V1), live(GO_V2)), (23, 23));
     // The list decides, not the graph.
-    let shorter = String::from_utf8_lossy(split(&bytes).expect("splits").0).replace(",\"item-39\"]", "]");
-    let loaded = read(&frame(shorter.as_bytes(), &go_graph())).expect("reads");
-    assert_eq!(loaded.generation.live(), ITEMS - 1);
-    let longer = shorter.replace("\"ids\":[", "\"ids\":[\"ghost\",");
-    let error = read(&frame(longer.as_bytes(), &go_graph())).expect_err("no vector");
-    assert!(error.contains("ghost"), "{error}");
+    let shorter = with_envelope(GO_V2, |envelope| drop(envelope["ids"].as_array_mut().expect("a list").pop()));
+    assert_eq!(live(&shorter), 22);
+    let longer = with_envelope(GO_V2, |envelope| envelope["ids"].as_array_mut().expect("a list").push("w-05".into()));
+    // A deleted one: neighbours still name it, and it has no vector.
+    let error = read(&longer).expect_err("no vector");
+    assert!(error.contains("w-05"), "{error}");
+}
+
+#[test]
+fn what_an_envelope_leaves_out_or_says_with_null_is_made_up_for() {
+    let without = |member: &'static str| {
+        with_envelope(GO_V2, move |envelope| drop(envelope.as_object_mut().expect("an object").remove(member)))
+    };
+    for member in ["ids", "metadata"] {
+        let null = with_envelope(GO_V2, |envelope| envelope[member] = serde_json::Value::Null);
+        for bytes in [null, without(member)] {
+            let loaded = read(&bytes).expect(member);
+            assert_eq!(loaded.generation.live(), 23, "{member}");
+            let index = Index::from_generation(loaded.params, Tuning::default(), loaded.generation);
+            let metadata = index.get("w-02").expect("there").metadata;
+            assert_eq!(metadata.is_some(), member == "ids", "{member}");
+        }
+    }
+    for member in ["name", "m", "ef_search"] {
+        let null = with_envelope(GO_V1, |envelope| envelope["params"][member] = serde_json::Value::Null);
+        assert_eq!(live(&null), 23, "{member}");
+    }
 }
 
 #[test]
 fn version_3_brings_everything_back() {
-    let bytes = fixture("v3.lhv1", || written(&small_index()));
-    assert_eq!(identity(&bytes), Some((0xabcd_ef01_2345_6789, 42)));
-    for bytes in [bytes, written(&small_index())] {
+    assert_eq!(identity(V3), Some((0xabcd_ef01_2345_6789, 42)));
+    for bytes in [V3.to_vec(), written(&small_index())] {
         let loaded = read(&bytes).expect("reads");
         assert_eq!((loaded.version, loaded.incarnation, loaded.sequence), (3, 0xabcd_ef01_2345_6789, 42));
         assert_items(loaded);
+    }
+}
+
+/// Whatever JSON an item has, and `{}` and `null` too, a file gives it back as it was.
+#[test]
+fn metadata_of_any_kind_come_back_from_every_version() {
+    let kinds = ["[1,{}]", "\"text\"", "-1.50", "true", "null", "{}", "{\"a\":null}", "[]", "\"\""];
+    for (n, kind) in kinds.iter().enumerate() {
+        let text = format!("{{\"one\":{kind}}}");
+        let (envelope, body) = split(GO_ONE).expect("splits");
+        let mut envelope: std::collections::BTreeMap<String, Box<RawValue>> =
+            serde_json::from_slice(envelope).expect("JSON");
+        let id = serde_json::from_str::<Vec<String>>(envelope["ids"].get()).expect("ids").remove(0);
+        let text = text.replace("one", &id);
+        envelope.insert("metadata".to_owned(), RawValue::from_string(text).expect("JSON"));
+        let bytes = frame(&serde_json::to_vec(&envelope).expect("serialises"), body);
+        let loaded = read(&bytes).expect("reads");
+        let index = Index::from_generation(loaded.params, Tuning::default(), loaded.generation);
+        let again = read(&written(&index)).expect("reads");
+        let again = Index::from_generation(again.params, Tuning::default(), again.generation);
+        for index in [index, again] {
+            let metadata = index.get(&id).expect("there").metadata;
+            assert_eq!(metadata.as_deref().map(RawValue::get), Some(*kind), "{n}");
+        }
     }
 }
 
@@ -255,7 +256,8 @@ proptest! {
     fn a_damaged_file_is_an_error(bit in 0_usize..100_000, cut in 0_usize..100_000, version in 1_u32..=3) {
         let bytes = match version {
             3 => written(&small_index()),
-            _ => go_frame(version),
+            2 => GO_V2.to_vec(),
+            _ => GO_V1.to_vec(),
         };
         let cut = cut % bytes.len();
         prop_assert!(read(&bytes[..cut]).is_err(), "cut at {}", cut);
@@ -267,6 +269,7 @@ proptest! {
             prop_assert!(read(&flipped).is_err(), "bit {}", bit);
         } else {
             drop(read(&flipped));
+            drop(origin(&flipped));
         }
     }
 

@@ -307,8 +307,10 @@ fn read_text<'a>(texts: &mut Parts<'a>) -> Result<(&'a str, Option<&'a str>), St
         return Ok((id, None));
     }
     let metadata = text(texts.take(metadata as usize)?)?;
-    let object = serde_json::from_str::<&serde_json::value::RawValue>(metadata).is_ok() && metadata.starts_with('{');
-    if object { Ok((id, Some(metadata))) } else { Err("its metadata are not a JSON object".to_owned()) }
+    match serde_json::from_str::<&serde_json::value::RawValue>(metadata) {
+        Ok(_) => Ok((id, Some(metadata))),
+        Err(error) => Err(format!("its metadata are not JSON: {error}")),
+    }
 }
 
 fn read_links(parts: &mut Parts<'_>, envelope: &Envelope, generation: &Generation) -> Result<(), String> {

@@ -5,7 +5,9 @@
 #![expect(clippy::expect_used, reason = "an expectation that fails is a test that fails")]
 
 mod faults;
+mod merge;
 mod model;
+mod old_files;
 mod scenarios;
 
 use std::{
@@ -21,7 +23,7 @@ use lakehouse_types::{
     vector::{AddItem, AddRequest, CreateIndexRequest, DeleteRequest, Distance, Filter, MergeRequest, SearchRequest},
 };
 use lakehouse_vector::{Error, Options, Registry, Tuning};
-use model::{Data, Expected, Stored, actual, distance};
+use model::{Data, Expected, Stored, actual, distance, merged};
 use serde_json::{json, value::RawValue};
 
 const DIMENSION: usize = 8;
@@ -125,6 +127,7 @@ impl Run {
         let metadata = || match self.random.below(4) {
             0 => None,
             1 => Some("{}".to_owned()),
+            2 => Some(["[1,{}]", "\"text\"", "1.50", "true", "false"][self.random.below(5) as usize].to_owned()),
             n => Some(json!({"kind": n, "n": self.random.below(10)}).to_string()),
         };
         self.some_ids().into_iter().map(|id| (id, (self.vector(), metadata()))).collect()
@@ -141,6 +144,7 @@ impl Run {
             960..985 => ("faults", Self::change_faults),
             985..992 => ("save", Self::save),
             992..996 => ("restart", Self::restart),
+            996..998 => ("kill in a merge", Self::kill_in_a_merge),
             _ => ("kill", Self::kill_in_the_middle),
         };
         *self.counts.entry(what).or_default() += 1;
@@ -279,21 +283,15 @@ impl Run {
             assert!(matches!(result, Err(Error::Invalid(_))));
             return;
         }
-        let moved: Vec<(String, Stored)> = from.items.clone().into_iter().collect();
-        let (mut merged, mut cleared) = (to.clone(), from.clone());
-        let (added, skipped) = merged.add(&moved, false);
-        if clear {
-            cleared.items.clear();
-        }
+        let (merged, cleared, counts) = merged(&from, &to, clear);
         match result {
             Ok(answer) => {
-                let left = if clear { moved.len() as u64 } else { 0 };
-                assert_eq!((answer.merged, answer.skipped, answer.cleared), (added, skipped, left));
-                if moved.is_empty() {
+                assert_eq!(answer, counts);
+                if from.items.is_empty() {
                     return;
                 }
                 self.world.get_mut(dest).expect("a known name").becomes(Some(merged));
-                if clear {
+                if clear && counts.cleared > 0 {
                     self.world.get_mut(source).expect("a known name").becomes(Some(cleared));
                 }
             }
@@ -314,6 +312,42 @@ impl Run {
         }
     }
 
+    /// Kills the process while it merges: no item may be lost, wherever it is then.
+    fn kill_in_a_merge(&mut self) {
+        let (source, dest) = (self.name(), self.name());
+        let (Some(from), Some(to)) = (self.world[source].now.clone(), self.world[dest].now.clone()) else { return };
+        if source == dest || from.distance != to.distance {
+            return;
+        }
+        let (merged, cleared, _) = merged(&from, &to, true);
+        let registry = Arc::clone(&self.process.as_ref().expect("a process").registry);
+        let request = MergeRequest { dest: Name::new(dest).expect("a name"), clear_source: true };
+        self.yield_some(async move { drop(registry.merge(source, &request).await) });
+        self.world.get_mut(dest).expect("a known name").perhaps.push(Some(merged));
+        self.world.get_mut(source).expect("a known name").perhaps.push(Some(cleared));
+        self.restart();
+        let has = |name: &str, id: &String, stored: &Stored| {
+            self.world[name].now.as_ref().is_some_and(|data| data.items.get(id) == Some(stored))
+        };
+        for (id, stored) in &from.items {
+            assert!(has(source, id, stored) || has(dest, id, stored), "{id} is in neither index");
+        }
+        for (id, stored) in &to.items {
+            assert!(has(dest, id, stored), "{id} has left the destination");
+        }
+    }
+
+    /// Starts a call and lets it run for a while.
+    fn yield_some(&self, call: impl Future<Output = ()> + Send + 'static) {
+        let yields = self.random.below(12);
+        self.wait(async move {
+            tokio::spawn(call);
+            for _ in 0..yields {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
     fn save(&mut self) {
         self.wait(self.registry().save_all());
     }
@@ -321,15 +355,9 @@ impl Run {
     /// Kills the process while a call is under way, somewhere.
     fn kill_in_the_middle(&mut self) {
         let (name, items) = (self.name(), self.items());
-        let yields = self.random.below(12);
         let registry = Arc::clone(&self.process.as_ref().expect("a process").registry);
         let call = add_request(&items);
-        self.wait(async move {
-            tokio::spawn(async move { drop(registry.add(name, call).await) });
-            for _ in 0..yields {
-                tokio::task::yield_now().await;
-            }
-        });
+        self.yield_some(async move { drop(registry.add(name, call).await) });
         if let Some(mut after) = self.world[name].now.clone() {
             after.add(&items, true);
             self.world.get_mut(name).expect("a known name").perhaps.push(Some(after));

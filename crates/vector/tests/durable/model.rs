@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lakehouse_types::vector::Distance;
+use lakehouse_types::vector::{Distance, MergeResponse};
 use lakehouse_vector::Registry;
 
 /// One item: its vector and its metadata.
@@ -61,6 +61,20 @@ impl Data {
     pub(crate) fn delete(&mut self, ids: &[String]) -> u64 {
         ids.iter().filter(|id| self.items.remove(*id).is_some()).count() as u64
     }
+}
+
+/// What a merge leaves in the destination and in the source, and what it answers.
+pub(crate) fn merged(from: &Data, to: &Data, clear: bool) -> (Data, Data, MergeResponse) {
+    let (mut dest, mut source) = (to.clone(), from.clone());
+    let items: Vec<_> = from.items.clone().into_iter().collect();
+    let (merged, skipped) = dest.add(&items, false);
+    let mut answer = MergeResponse { merged, skipped, ..MergeResponse::default() };
+    if clear {
+        source.items.retain(|id, stored| dest.items.get(id) != Some(stored));
+        answer.kept = source.items.len() as u64;
+        answer.cleared = (from.items.len() - source.items.len()) as u64;
+    }
+    (dest, source, answer)
 }
 
 /// What is really there under a name.
