@@ -76,6 +76,7 @@ fn options(section: &Vectord) -> Options {
         threads: if section.threads == 0 { defaults.threads } else { section.threads },
         load_timeout: Duration::from_secs(section.load_timeout_seconds),
         save_idle: Duration::from_secs(section.save_interval_seconds),
+        backlog_wait: Duration::from_secs(section.backlog_wait_seconds),
         ..defaults
     }
 }

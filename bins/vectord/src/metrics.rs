@@ -7,6 +7,7 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{
         MetricType,
+        counter::ConstCounter,
         family::Family,
         gauge::ConstGauge,
         histogram::{Histogram, exponential_buckets},
@@ -69,7 +70,7 @@ impl fmt::Debug for Indexes {
 type Figure = (&'static str, &'static str, fn(&IndexMetrics) -> f64);
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a double, and these sizes fit its 53 bits")]
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     ("vector_items", "Items", |m| m.stats.items as f64),
     ("vector_backlog", "Items that the graph does not hold yet", |m| m.stats.backlog as f64),
     ("vector_dead_fraction", "Deleted and replaced items, as a share of all slots", |m| m.stats.dead_fraction),
@@ -77,6 +78,16 @@ const FIGURES: [Figure; 7] = [
     ("vector_log_entries", "Log entries that the file does not cover", |m| m.log_entries as f64),
     ("vector_log_bytes", "Their size", |m| m.log_bytes as f64),
     ("vector_save_seconds", "How long the last save took", |m| m.save_duration.as_secs_f64()),
+    ("vector_maintenance_stalled", "1 where the last step of linking panicked, and searches scan what it left", |m| {
+        f64::from(u8::from(m.maintenance_stalled))
+    }),
+];
+
+type Count = (&'static str, &'static str, fn(&IndexMetrics) -> u64);
+
+const COUNTS: [Count; 2] = [
+    ("vector_maintenance_panics", "Steps of linking that panicked", |m| m.maintenance_panics),
+    ("vector_refused_adds", "Adds answered 503 because the graph had not kept up", |m| m.refused_adds),
 ];
 
 impl Collector for Indexes {
@@ -88,6 +99,13 @@ impl Collector for Indexes {
             for index in &indexes {
                 let label = Label { index: index.name.clone() };
                 ConstGauge::new(figure(index)).encode(family.encode_family(&label)?)?;
+            }
+        }
+        for (name, help, count) in COUNTS {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for index in &indexes {
+                let label = Label { index: index.name.clone() };
+                ConstCounter::new(count(index)).encode(family.encode_family(&label)?)?;
             }
         }
         let quarantined = i64::try_from(registry.quarantined().len()).unwrap_or(i64::MAX);

@@ -10,7 +10,7 @@ use axum::{
 use http::{StatusCode, header};
 use lakehouse_common::{
     ApiError,
-    extract::{Json, Path},
+    extract::{Json, Path, Query},
 };
 use lakehouse_types::{
     ErrorKind, context,
@@ -20,7 +20,7 @@ use lakehouse_types::{
         MergeRequest, MergeResponse, SearchRequest, SearchResponse,
     },
 };
-
+use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::AppState;
@@ -46,6 +46,7 @@ pub fn router(state: AppState) -> Router {
         .route("/vectors/index/{name}/delete", post(delete).layer(DefaultBodyLimit::max(MAX_DELETE_BYTES)))
         .route("/vectors/index/{name}/merge", post(merge))
         .route("/vectors/index/{name}/items/{id}", get(item))
+        .route("/vectors/index/{name}/items", get(item_by_query))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(state)
 }
@@ -117,6 +118,22 @@ async fn delete(
 }
 
 async fn item(State(state): State<AppState>, Path((name, id)): Path<(String, String)>) -> Result<Json<Item>, ApiError> {
+    Ok(Json(state.registry()?.get(&name, &id)?))
+}
+
+/// Which item, for ids that no path can carry: `.`, `a/../b`, and whatever else is taken for a place in
+/// a tree on the way here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    id: String,
+}
+
+async fn item_by_query(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Query(Which { id }): Query<Which>,
+) -> Result<Json<Item>, ApiError> {
     Ok(Json(state.registry()?.get(&name, &id)?))
 }
 

@@ -131,3 +131,130 @@ async fn bodies_of_adds_have_only_so_much_room_together() {
     let items = json!({"items": [{"id": "x", "vector": [0, 0]}]});
     assert_eq!(post(&app, "/a/add", items).await.0, 200);
 }
+
+/// The ids that somebody on the way may take for something else.
+fn odd_ids() -> Vec<String> {
+    let odd = [
+        ".",
+        "..",
+        "...",
+        "a/../b",
+        "a/./b",
+        "../x",
+        "x/..",
+        "a//b",
+        "/",
+        "//",
+        "a/",
+        "/a",
+        "%2e",
+        "%2e%2e",
+        "%2F",
+        "%",
+        "%zz",
+        "a?b#c",
+        "?",
+        "#",
+        "a+b",
+        "a b",
+        " ",
+        " a ",
+        "é",
+        "日本語 \u{1f600}",
+        "a&id=b",
+        "a=b",
+        "\"",
+        "\\",
+        "'",
+        ";",
+        "\u{0}",
+        "\n",
+        "\r\n",
+        "index",
+        "items",
+    ];
+    odd.iter().map(|id| (*id).to_owned()).chain(["x".repeat(512), "é".repeat(256)]).collect()
+}
+
+#[tokio::test]
+async fn whatever_id_is_acknowledged_can_be_asked_for() {
+    let (app, _shutdown) = start(None).await;
+    assert_eq!(post(&app, "", json!({"name": "a", "dimension": 1, "distance": "l2"})).await.0, 201);
+    let ids = odd_ids();
+    let items: Vec<Value> = (0..).zip(&ids).map(|(n, id)| json!({"id": id, "vector": [n]})).collect();
+    assert_eq!(post(&app, "/a/add", json!({"items": items})).await.0, 200);
+    for (n, id) in (0..).zip(&ids) {
+        let escaped = lakehouse_types::escape_segment(id);
+        let path = format!("/vectors/index/a/items?id={escaped}");
+        let (status, item) = call(&app, "GET", &path, None).await;
+        assert_eq!((status, item), (200, json!({"id": id, "vector": [f64::from(n)]})), "{id:?}");
+        // The router resolves nothing; what comes in one segment is the id.
+        assert_eq!(call(&app, "GET", &format!("/vectors/index/a/items/{escaped}"), None).await.0, 200, "{id:?}");
+    }
+    for (query, status) in [("?id=none", 404), ("?id=", 404), ("", 400), ("?ids=a", 400), ("?id=.&k=1", 400)] {
+        let path = format!("/vectors/index/a/items{query}");
+        assert_eq!(call(&app, "GET", &path, None).await.0, status, "{query}");
+    }
+    assert_eq!(call(&app, "GET", "/vectors/index/none/items?id=.", None).await.0, 404);
+    assert_eq!(post(&app, "/a/delete", json!({"ids": ids})).await.1["deleted"], json!(ids.len()));
+}
+
+#[tokio::test]
+async fn metadata_are_any_json_value() {
+    let (app, _shutdown) = start(None).await;
+    assert_eq!(post(&app, "", json!({"name": "a", "dimension": 1, "distance": "l2"})).await.0, 201);
+    let get = || call(&app, "GET", "/vectors/index/a/items/x", None);
+    let kinds = [json!(["a", 1, null, {}]), json!("text"), json!(""), json!(1.5), json!(0), json!(true), json!(false)];
+    for kind in kinds.into_iter().chain([json!([]), json!({"a": null, "b": {"c": [null]}})]) {
+        let item = json!({"items": [{"id": "x", "vector": [1], "metadata": kind}]});
+        assert_eq!(post(&app, "/a/add", item).await.0, 200, "{kind}");
+        assert_eq!(get().await.1["metadata"], kind);
+        let search = |filter| post(&app, "/a/search", json!({"vector": [1], "k": 1, "filter": filter}));
+        let (_, found) = search(json!({"exists": "b"})).await;
+        assert_eq!(found["results"].as_array().unwrap().len(), usize::from(kind.is_object()), "{kind}");
+        let (_, found) = search(json!({"not": {"exists": "z"}})).await;
+        assert_eq!(found["results"][0]["metadata"], kind);
+        // Null and nothing leave them alone.
+        for same in [json!({"id": "x", "vector": [1], "metadata": null}), json!({"id": "x", "vector": [1]})] {
+            assert_eq!(post(&app, "/a/add", json!({"items": [same]})).await.0, 200);
+            assert_eq!(get().await.1["metadata"], kind);
+        }
+    }
+    let clear = json!({"items": [{"id": "x", "vector": [1], "metadata": {}}]});
+    assert_eq!(post(&app, "/a/add", clear).await.0, 200);
+    assert_eq!(get().await.1, json!({"id": "x", "vector": [1.0]}));
+}
+
+#[tokio::test]
+async fn a_merge_tells_what_it_kept() {
+    let (app, _shutdown) = start(None).await;
+    for (name, dimension) in [("a", 1), ("b", 1), ("wide", 2)] {
+        let create = json!({"name": name, "dimension": dimension, "distance": "l2"});
+        assert_eq!(post(&app, "", create).await.0, 201);
+    }
+    let item = |id: &str, number: u32| json!({"id": id, "vector": [number]});
+    let add = json!({"items": [item("new", 1), item("same", 2), item("other", 3)]});
+    assert_eq!(post(&app, "/a/add", add).await.0, 200);
+    assert_eq!(post(&app, "/b/add", json!({"items": [item("same", 2), item("other", 4)]})).await.0, 200);
+    assert_eq!(post(&app, "/a/merge", json!({"dest": "wide", "clear_source": true})).await.0, 400);
+    let (status, answer) = post(&app, "/a/merge", json!({"dest": "b", "clear_source": true})).await;
+    assert_eq!((status, answer), (200, json!({"merged": 1, "skipped": 2, "cleared": 2, "kept": 1})));
+    assert_eq!(call(&app, "GET", "/vectors/index/a/items/other", None).await.1["vector"], json!([3.0]));
+    assert_eq!(call(&app, "GET", "/vectors/index/b/items/other", None).await.1["vector"], json!([4.0]));
+}
+
+#[tokio::test]
+async fn the_metrics_tell_of_maintenance() {
+    let (app, _shutdown) = start(None).await;
+    assert_eq!(post(&app, "", json!({"name": "a", "dimension": 1, "distance": "l2"})).await.0, 201);
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let body = app.clone().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&body);
+    for line in [
+        "vector_maintenance_stalled{index=\"a\"} 0",
+        "vector_maintenance_panics_total{index=\"a\"} 0",
+        "vector_refused_adds_total{index=\"a\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
