@@ -1,8 +1,11 @@
 //! Bodies of catalogd's calls, and the manifest as it lies in the store.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Name, ObjectKey};
+use crate::{
+    Name, ObjectKey,
+    member::{self, Words},
+};
 
 /// One column of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +37,7 @@ pub struct DataObject {
 }
 
 /// What a registration does with the files that the dataset has already.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// The new files take the place of all earlier ones.
@@ -42,6 +45,16 @@ pub enum Mode {
     Replace,
     /// The new files are added to the earlier ones; one that is there already is not added twice.
     Append,
+}
+
+impl Words for Mode {
+    const WORDS: &'static [(&'static str, Self)] = &[("replace", Self::Replace), ("append", Self::Append)];
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        member::word(deserializer)
+    }
 }
 
 /// `POST /catalog/register`.
@@ -57,7 +70,7 @@ pub struct RegisterRequest {
     /// The files; at least one.
     pub objects: Vec<DataObject>,
     /// Replace (default) or append.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::member::null_as_default")]
     pub mode: Mode,
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::member::{self, Words};
+
 /// `POST /embed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,7 +37,7 @@ pub struct EmbeddingsRequest {
     /// The model, or an alias of it.
     pub model: String,
     /// How the vectors are written.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::member::null_as_default")]
     pub encoding_format: EncodingFormat,
     /// The length that the caller wants its vectors to have.
     #[serde(default)]
@@ -128,7 +130,7 @@ impl<'de> Deserialize<'de> for Item {
 }
 
 /// How OpenAI's answer writes a vector.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EncodingFormat {
     /// A list of numbers.
@@ -136,6 +138,16 @@ pub enum EncodingFormat {
     Float,
     /// The numbers as little-endian `f32`, in base64 with padding.
     Base64,
+}
+
+impl Words for EncodingFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[("float", Self::Float), ("base64", Self::Base64)];
+}
+
+impl<'de> Deserialize<'de> for EncodingFormat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        member::word(deserializer)
+    }
 }
 
 /// The answer to `POST /v1/embeddings`.

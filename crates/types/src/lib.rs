@@ -9,6 +9,7 @@ pub mod embed;
 mod error;
 pub mod ingest;
 mod key;
+mod member;
 mod name;
 pub mod query;
 pub mod store;

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::Name;
+use crate::{
+    Name,
+    member::{self, Words},
+};
 
 /// How far apart two vectors are; smaller is nearer for every kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Distance {
     /// `1 - cos(a, b)`: 0 for the same direction, 2 for opposite ones. A zero vector has none.
@@ -28,6 +31,16 @@ impl Distance {
             Self::L2 => "l2",
             Self::Dot => "dot",
         }
+    }
+}
+
+impl Words for Distance {
+    const WORDS: &'static [(&'static str, Self)] = &[("cosine", Self::Cosine), ("l2", Self::L2), ("dot", Self::Dot)];
+}
+
+impl<'de> Deserialize<'de> for Distance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        member::word(deserializer)
     }
 }
 
@@ -143,15 +156,19 @@ pub struct SearchRequest {
     pub text: Option<String>,
     /// How many results at most, 1..=10000.
     pub k: usize,
-    /// Candidates to keep: more is slower and finds more; never less than `k` counts.
+    /// Candidates to keep: more is slower and finds more; never less than some more than `k` counts. Absent:
+    /// as many as this index needs to find .98 of the `k` nearest, which it has counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ef: Option<usize>,
     /// Only items whose metadata match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
     /// Answer with the vectors too.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::member::null_as_default")]
     pub with_vectors: bool,
+    /// Look at every item, so that nothing nearer can be missed.
+    #[serde(default, deserialize_with = "crate::member::null_as_default")]
+    pub exact: bool,
 }
 
 /// One result.
@@ -174,6 +191,10 @@ pub struct SearchHit {
 pub struct SearchResponse {
     /// As many as there are, up to `k`.
     pub results: Vec<SearchHit>,
+    /// True where every item was looked at: nothing nearer can be missing. False where the graph led
+    /// the way, which finds .98 of the nearest and more.
+    #[serde(default)]
+    pub exact: bool,
 }
 
 /// `POST /vectors/index/{name}/delete`.
@@ -214,7 +235,7 @@ pub struct MergeRequest {
     /// Take the items out of the source that the destination durably has: those that this merge added,
     /// and those that are the same there, vector and metadata. An item whose id stands for something
     /// else in the destination stays in the source.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::member::null_as_default")]
     pub clear_source: bool,
 }
 

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 
 use crate::{
     Params,
+    effort::Calibration,
     graph::{self, Graph},
     same::same_bits,
     split,
@@ -34,6 +35,8 @@ pub(crate) struct Generation {
     /// How many slots were linked when it was last seen to that searches find the new ones, and all.
     pub(crate) looked_at: AtomicU32,
     pub(crate) surveyed: AtomicU32,
+    /// How far a search has to walk here.
+    pub(crate) calibration: Calibration,
 }
 
 /// What one item's commit did.
@@ -65,6 +68,7 @@ impl Generation {
             unmended: AtomicU32::new(0),
             looked_at: AtomicU32::new(0),
             surveyed: AtomicU32::new(0),
+            calibration: Calibration::new(params.ef_search),
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use lakehouse_types::vector::{AddItem, Filter, Item, SearchHit};
+use lakehouse_types::vector::{AddItem, Filter, Item, SearchHit, SearchResponse};
 use parking_lot::{Mutex, RwLock};
 use serde_json::value::RawValue;
 
 use crate::{
     Error, Params, Result,
+    effort::Effort,
     filter::Matcher,
     generation::{Generation, Written},
     graph::Walker,
@@ -15,7 +16,7 @@ use crate::{
     probe::Probe,
     rows,
     same::{same_bits, same_metadata},
-    search::{Ask, Found},
+    search::{Answer, Ask, Found},
     values::Values,
 };
 
@@ -73,7 +74,7 @@ pub struct Query<'a> {
     pub vector: &'a [f32],
     /// How many results at most.
     pub k: usize,
-    /// Candidates to keep; the index's default where absent.
+    /// Candidates to keep; where absent, as many as this index needs for `k` results.
     pub ef: Option<usize>,
     /// Only items whose metadata match.
     pub filter: Option<&'a Filter>,
@@ -267,17 +268,18 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the query makes no sense.
-    pub fn search(&self, query: &Query<'_>) -> Result<Vec<SearchHit>> {
+    pub fn search(&self, query: &Query<'_>) -> Result<SearchResponse> {
         let ask = self.check_query(query)?;
         let generation = self.generation();
-        let found = self.with_walker(|walker| generation.search(walker, &ask));
+        let Answer { found, exact } = self.with_walker(|walker| generation.search(walker, &ask));
         let values = &generation.values;
         let metadata = |&(_, slot): &Found| values.record(slot).metadata().map_or(0, str::len);
         if found.iter().map(metadata).sum::<usize>() > MAX_RESULT_METADATA {
             let most = MAX_RESULT_METADATA >> 20;
             return Err(Error::invalid(format!("the results' metadata are larger than {most} MiB: ask for fewer")));
         }
-        Ok(found.into_iter().map(|found| hit(values, found, query.with_vectors)).collect())
+        let results = found.into_iter().map(|found| hit(values, found, query.with_vectors)).collect();
+        Ok(SearchResponse { results, exact })
     }
 
     /// The error that [`Self::search`] would give, without searching.
@@ -290,8 +292,7 @@ impl Index {
 
     fn check_query<'q>(&self, query: &Query<'q>) -> Result<Ask<'q>> {
         self.params.check_vector(query.vector).map_err(Error::Invalid)?;
-        let ef = query.ef.unwrap_or(self.params.ef_search);
-        for (name, value) in [("k", query.k), ("ef", ef)] {
+        for (name, value) in [("k", query.k), ("ef", query.ef.unwrap_or(1))] {
             if !(1..=MAX_RESULTS).contains(&value) {
                 return Err(Error::invalid(format!("`{name}` is {value}; it must be in 1..={MAX_RESULTS}")));
             }
@@ -302,7 +303,8 @@ impl Index {
         }
         let filter = query.filter.map(Matcher::new).transpose()?;
         let probe = Probe::query(&self.generation().values.shape, query.vector);
-        Ok(Ask { probe, k: query.k, ef, filter, exact: query.exact })
+        let effort = if query.exact { Effort::Exact } else { query.ef.map_or(Effort::Default, Effort::Walk) };
+        Ok(Ask { probe, k: query.k, effort, filter })
     }
 
     fn with_walker<T>(&self, work: impl FnOnce(&mut Walker) -> T) -> T {
@@ -363,10 +365,13 @@ impl Index {
         if waits { u64::from(slots - linked) } else { 0 }
     }
 
-    /// Does a search look at every item, because there is no graph?
+    /// Does a search that names no `ef` look at every item? There may be no graph, or walks that find
+    /// enough of `k` results are no cheaper here.
     #[must_use]
-    pub fn scans(&self) -> bool {
-        self.generation().linked() == 0
+    pub fn scans(&self, k: usize) -> bool {
+        let generation = self.generation();
+        let slots = generation.values.moment().slots as usize;
+        generation.linked() == 0 || generation.calibration.effort(k).is_none_or(|ef| 4 * ef > slots)
     }
 
     /// Items that a search finds by walking the graph.

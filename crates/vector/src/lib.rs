@@ -3,6 +3,7 @@
 //! [`Index`] is one index in memory. [`Registry`] keeps many of them durable.
 
 mod durable;
+mod effort;
 mod error;
 mod filter;
 mod generation;
@@ -27,3 +28,11 @@ pub use filter::check_filter;
 pub use index::{Change, Index, Outcome, Query, Stats, Tuning};
 pub use lhv1::check_frame;
 pub use params::{MAX_DIMENSION, MAX_ID_BYTES, MAX_METADATA_BYTES, MAX_RESULTS, Params};
+
+/// The `number`th of a sequence that looks random (`SplitMix64`), the same in every run.
+fn split_mix(number: u64) -> u64 {
+    let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}

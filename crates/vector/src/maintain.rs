@@ -45,10 +45,14 @@ impl Index {
             self.compact(&generation);
         } else if grown > (linked / SURVEY_SHARE).max(8 * LINK_STEP) {
             self.reconnect(&generation, threads, true);
+        } else if generation.calibration.is_due(linked, false) {
+            generation.calibrate(threads);
         } else if linked < slots && (linked > 0 || generation.live() >= self.tuning().graph_from) {
             self.link(&generation, threads, linked..slots.min(linked + LINK_STEP));
         } else if unseen > linked / LOOK_SHARE {
             self.reconnect(&generation, threads, grown > linked / SURVEY_SHARE);
+        } else if generation.calibration.is_due(linked, true) {
+            generation.calibrate(threads);
         } else {
             return false;
         }
@@ -154,6 +158,7 @@ impl Index {
         copying.publish();
         copy_links(old, &new, &places[..linked as usize]);
         new.linked.store(new_linked, Ordering::Release);
+        new.calibration.inherit(&old.calibration, new_linked);
         new.looked_at.store(new_linked.min(old.looked_at.load(Ordering::Relaxed)), Ordering::Relaxed);
 
         let _commit = self.commit.lock();

@@ -1,17 +1,29 @@
 //! Searching one generation: scan or walk, then exact distances for whoever may be among the best.
 
-use std::sync::atomic::Ordering;
+use std::{cmp::Ordering, collections::BinaryHeap, sync::atomic};
 
-use crate::{filter::Matcher, generation::Generation, graph::Walker, pool::Candidate, probe::Probe, values::Moment};
+use crate::{
+    effort::{self, Effort},
+    filter::Matcher,
+    generation::Generation,
+    graph::Walker,
+    pool::Candidate,
+    probe::Probe,
+    values::Moment,
+};
 
 /// What to look for.
 pub(crate) struct Ask<'a> {
     pub(crate) probe: Probe,
     pub(crate) k: usize,
-    pub(crate) ef: usize,
+    pub(crate) effort: Effort,
     pub(crate) filter: Option<Matcher<'a>>,
-    /// Don't use the graph.
-    pub(crate) exact: bool,
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) const fn new(probe: Probe, k: usize, effort: Effort) -> Self {
+        Self { probe, k, effort, filter: None }
+    }
 }
 
 /// How much farther a walk goes that could not tell its last candidates from its best.
@@ -20,66 +32,124 @@ const WIDEN: usize = 4;
 /// A slot and its distance.
 pub(crate) type Found = (f64, u32);
 
+/// What a search found.
+pub(crate) struct Answer {
+    /// Nearest first.
+    pub(crate) found: Vec<Found>,
+    /// Nothing nearer can have been missed: every item was looked at.
+    pub(crate) exact: bool,
+}
+
 /// The `k` nearest so far, by exact distance.
 struct Nearest {
-    found: Vec<Found>,
+    /// The farthest is on top.
+    heap: BinaryHeap<Ranked>,
+    best: f64,
     k: usize,
+}
+
+/// In the order of distances, then of slots, so that the same search has the same answer.
+#[derive(Clone, Copy, PartialEq)]
+struct Ranked(f64, u32);
+
+impl Eq for Ranked {}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0).then(self.1.cmp(&other.1))
+    }
 }
 
 impl Nearest {
     fn new(k: usize) -> Self {
-        Self { found: Vec::with_capacity(k + 1), k }
+        Self { heap: BinaryHeap::with_capacity(k), best: f64::INFINITY, k }
     }
 
     fn worst(&self) -> Option<f64> {
-        (self.found.len() == self.k).then(|| self.found.last().map(|&(distance, _)| distance)).flatten()
+        (self.heap.len() == self.k).then(|| self.heap.peek().map(|&Ranked(distance, _)| distance)).flatten()
     }
 
     fn push(&mut self, distance: f64, slot: u32) {
-        let place = self
-            .found
-            .partition_point(|&(other, other_slot)| other.total_cmp(&distance).then(other_slot.cmp(&slot)).is_lt());
-        self.found.insert(place, (distance, slot));
-        self.found.truncate(self.k);
+        self.best = self.best.min(distance);
+        let ranked = Ranked(distance, slot);
+        if self.heap.len() < self.k {
+            self.heap.push(ranked);
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && ranked < *worst
+        {
+            *worst = ranked;
+        }
+    }
+
+    fn into_sorted(self) -> Vec<Found> {
+        self.heap.into_sorted_vec().into_iter().map(|Ranked(distance, slot)| (distance, slot)).collect()
     }
 }
 
 impl Generation {
-    /// The nearest items, nearest first. As many as there are, up to `k`.
-    pub(crate) fn search(&self, walker: &mut Walker, ask: &Ask<'_>) -> Vec<Found> {
+    /// The nearest items, as many as there are, up to `k`.
+    pub(crate) fn search(&self, walker: &mut Walker, ask: &Ask<'_>) -> Answer {
         // In this order: what is linked after this look may be found twice, but nothing is missed.
         let linked = self.linked();
         let moment = self.values.moment();
         let k = ask.k.min(moment.slots as usize);
-        // A walk that has to meet a quarter of everything is a slow scan.
-        if k == 0 || linked == 0 || ask.exact || 4 * k.max(ask.ef) > moment.slots as usize {
-            return self.scan(walker, ask, k, moment);
+        let walked = self.effort(ask, k).and_then(|ef| self.widening_walk(walker, ask, (k, ef), (linked, moment)));
+        walked.map_or_else(
+            || Answer { found: self.scan(walker, ask, k, moment), exact: true },
+            |found| Answer { found, exact: false },
+        )
+    }
+
+    /// The candidates that a walk keeps; `None` where all items are to be looked at.
+    fn effort(&self, ask: &Ask<'_>, k: usize) -> Option<usize> {
+        match ask.effort {
+            Effort::Exact => None,
+            Effort::Walk(ef) => Some(effort::at_least(k, ef)),
+            Effort::Default => self.calibration.effort(k),
         }
-        let Some(entry) = self.graph.entry() else { return self.scan(walker, ask, k, moment) };
+    }
+
+    /// Walks, and farther each time that the codes leave a doubt. `None` where that is not worth its while.
+    pub(crate) fn widening_walk(
+        &self,
+        walker: &mut Walker,
+        ask: &Ask<'_>,
+        (k, mut ef): (usize, usize),
+        (linked, moment): (u32, Moment),
+    ) -> Option<Vec<Found>> {
+        let entry = self.graph.entry()?;
+        if k == 0 || linked == 0 {
+            return None;
+        }
         let start = self.graph.descend(&self.values, walker, &ask.probe, entry, 0);
-        let mut ef = ask.ef.max(k);
+        // A walk that has to meet a quarter of everything is a slow scan.
         while 4 * ef <= moment.slots as usize {
             if !self.walk(walker, ask, start, ef, moment) {
-                break;
+                return None;
             }
             self.scan_tail(walker, ask, linked, moment);
             let (found, sure) = self.settle(walker, ask, k, moment);
             // The graph may hold too few living or matching items within reach: then all are looked at.
-            let enough = found.len() == k || (ask.filter.is_none() && found.len() >= self.live().min(k));
-            if !enough {
-                break;
+            if found.len() < k && (ask.filter.is_some() || found.len() < self.live().min(k)) {
+                return None;
             }
             if sure {
-                return found;
+                return Some(found);
             }
             ef *= WIDEN;
         }
-        self.scan(walker, ask, k, moment)
+        None
     }
 
     /// Leaves the `ef` best of the graph in the walk's pool; false where it is not worth its while.
     fn walk(&self, walker: &mut Walker, ask: &Ask<'_>, start: Candidate, ef: usize, moment: Moment) -> bool {
-        if ask.filter.is_none() && self.unmended.load(Ordering::Relaxed) == 0 {
+        if ask.filter.is_none() && self.unmended.load(atomic::Ordering::Relaxed) == 0 {
             self.graph.walk(&self.values, walker, &ask.probe, start, (0, ef, moment.slots));
             return true;
         }
@@ -126,15 +196,14 @@ impl Generation {
                 nearest.push(exact, slot);
             }
         }
-        // Where all are equally far, more of them are no better; and where there are hardly more
-        // candidates than results, the last one is a result by right.
-        let differ = nearest.found.first().is_some_and(|&(best, _)| farthest > best);
-        let in_doubt = to_the_end && differ && walker.pool.is_full() && walker.pool.sorted().len() >= 2 * k;
-        (nearest.found, !in_doubt)
+        // Where all are equally far, more of them are no better.
+        let differ = farthest > nearest.best;
+        let in_doubt = to_the_end && differ && walker.pool.is_full();
+        (nearest.into_sorted(), !in_doubt)
     }
 
     /// Looks at everything. Codes decide only where their largest possible error leaves no doubt.
-    fn scan(&self, walker: &mut Walker, ask: &Ask<'_>, k: usize, moment: Moment) -> Vec<Found> {
+    pub(crate) fn scan(&self, walker: &mut Walker, ask: &Ask<'_>, k: usize, moment: Moment) -> Vec<Found> {
         if k == 0 {
             return Vec::new();
         }
@@ -151,6 +220,6 @@ impl Generation {
                 worst = ask.probe.as_score(shape.distance, distance);
             }
         });
-        nearest.found
+        nearest.into_sorted()
     }
 }

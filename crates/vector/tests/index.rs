@@ -81,7 +81,8 @@ fn recall(index: &Index, model: &Model, random: &mut Random, exact: bool) -> f64
     let mut hits = 0;
     for _ in 0..QUERIES {
         let vector = random.vector();
-        let found = index.search(&Query { vector: &vector, k: K, exact, ..Query::default() }).expect("searches");
+        let found =
+            index.search(&Query { vector: &vector, k: K, exact, ..Query::default() }).expect("searches").results;
         let truth = nearest(kind, model, &vector, K);
         assert_eq!(found.len(), K);
         assert!(found.windows(2).all(|pair| pair[0].distance <= pair[1].distance), "nearest first");
@@ -193,7 +194,7 @@ fn a_search_finds_k_items_wherever_they_are() {
         for _ in 0..20 {
             let vector = random.vector();
             let query = Query { vector: &vector, k: K, filter: Some(&filter), ..Query::default() };
-            let found = index.search(&query).expect("searches");
+            let found = index.search(&query).expect("searches").results;
             let truth = nearest(Distance::L2, &matching, &vector, K);
             assert_eq!(found.len(), truth.len(), "{filter:?}");
             assert!(found.iter().all(|hit| matching.contains_key(&hit.id)), "{filter:?}");
@@ -216,7 +217,7 @@ fn deleting_what_is_near_leaves_what_is_far() {
     assert_eq!(index.apply(&Change::Delete(near)).deleted, 1_990);
     // Before and after the graph is mended and compacted.
     for _ in 0..2 {
-        let found = index.search(&Query { vector: &query, k: 20, ..Query::default() }).expect("searches");
+        let found = index.search(&Query { vector: &query, k: 20, ..Query::default() }).expect("searches").results;
         assert_eq!(found.len(), 10);
         while index.maintain(&threads) {}
     }
@@ -230,8 +231,10 @@ fn what_was_stored_comes_back_and_is_at_distance_zero() {
         let (index, model) = filled(kind, 300, &mut random);
         for (id, vector) in &model {
             assert_eq!(index.get(id).expect("there").vector, *vector);
-            let found =
-                index.search(&Query { vector, k: 1, with_vectors: true, ..Query::default() }).expect("searches");
+            let found = index
+                .search(&Query { vector, k: 1, with_vectors: true, ..Query::default() })
+                .expect("searches")
+                .results;
             assert_eq!((&found[0].id, found[0].vector.as_ref()), (id, Some(vector)));
             assert!(found[0].distance < 1e-6, "{kind}: {}", found[0].distance);
         }
@@ -273,7 +276,7 @@ fn readers_never_see_half_a_batch() {
                     let last = index.get(&format!("{}", BATCH - 1)).expect("there").vector[0] as i64;
                     assert!(first <= last, "{first} was there before {last}");
                     let query = Query { vector: &[0.0], k: BATCH, with_vectors: true, ..Query::default() };
-                    let found = index.search(&query).expect("searches");
+                    let found = index.search(&query).expect("searches").results;
                     let rounds: Vec<i64> =
                         found.iter().map(|hit| hit.vector.as_ref().expect("asked for")[0] as i64).collect();
                     assert_eq!(rounds.len(), BATCH);
@@ -295,7 +298,7 @@ fn all_find_themselves(index: &Index, model: &Model, ids: &[String], when: &str)
         .iter()
         .filter(|id| {
             let query = Query { vector: &model[*id], k: 1, ..Query::default() };
-            index.search(&query).expect("searches").first().is_none_or(|hit| hit.distance > 1e-6)
+            index.search(&query).expect("searches").results.first().is_none_or(|hit| hit.distance > 1e-6)
         })
         .collect();
     // A link that makes room for another's was some node's only one now and then; without care for
@@ -360,7 +363,7 @@ fn what_codes_cannot_tell_apart_is_found_all_the_same() {
     let mut hits = 0;
     for _ in 0..50 {
         let vector = offset(random.vector());
-        let found = index.search(&Query { vector: &vector, k: K, ..Query::default() }).expect("searches");
+        let found = index.search(&Query { vector: &vector, k: K, ..Query::default() }).expect("searches").results;
         let truth = nearest(Distance::L2, &model, &vector, K);
         hits += truth.iter().filter(|(_, id)| found.iter().any(|hit| hit.id == *id)).count();
     }
@@ -375,7 +378,7 @@ fn equal_vectors_are_no_reason_to_look_at_everything() {
     let same = random.vector();
     add(&index, (0..1_000).map(|n| item(format!("same-{n}"), same.clone(), None)).collect());
     while index.maintain(&threads) {}
-    let found = index.search(&Query { vector: &same, k: K, ..Query::default() }).expect("searches");
+    let found = index.search(&Query { vector: &same, k: K, ..Query::default() }).expect("searches").results;
     assert!(found.len() == K && found.iter().all(|hit| hit.distance < 1e-6));
 }
 
@@ -396,7 +399,7 @@ fn compaction_beside_updates_keeps_one_version_of_each_item() {
         for round in 0..300 {
             index.apply(&Change::Add(batch(round as f32)));
             let query = Query { vector: &[0.0, 0.0], k: 2 * ITEMS, with_vectors: true, ..Query::default() };
-            let found = index.search(&query).expect("searches");
+            let found = index.search(&query).expect("searches").results;
             assert_eq!(found.len(), ITEMS, "an item is there twice or not at all");
             assert!(found.iter().all(|hit| hit.vector.as_ref().expect("asked for")[1] == round as f32));
         }

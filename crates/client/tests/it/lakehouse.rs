@@ -90,8 +90,15 @@ async fn vectors_are_made_filled_searched_and_emptied() {
     assert_eq!(vectors.create(&create).await.unwrap().m, 16);
     let add = AddRequest { items: vec![AddItem { id: "a".into(), vector: vec![1.0, 0.5], metadata: None }] };
     assert_eq!(vectors.add(&name(), &add).await.unwrap().added, 1);
-    let search =
-        SearchRequest { vector: Some(vec![1.0, 0.5]), text: None, k: 1, ef: None, filter: None, with_vectors: false };
+    let search = SearchRequest {
+        vector: Some(vec![1.0, 0.5]),
+        text: None,
+        k: 1,
+        ef: None,
+        filter: None,
+        with_vectors: false,
+        exact: false,
+    };
     assert_eq!(vectors.search(&name(), &search).await.unwrap().results[0].id, "a");
     let delete = DeleteRequest { ids: vec!["a".into()] };
     assert_eq!(vectors.delete(&name(), &delete).await.unwrap().deleted, 1);

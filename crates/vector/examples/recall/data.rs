@@ -11,6 +11,10 @@ pub(crate) struct Set {
 }
 
 impl Set {
+    pub(crate) const fn new(dimension: usize, numbers: Vec<f32>) -> Self {
+        Self { dimension, numbers }
+    }
+
     pub(crate) fn read(path: &str) -> Result<Self, String> {
         let bytes = fs::read(path).map_err(|error| format!("read {path}: {error}"))?;
         let (words, rest) = bytes.as_chunks::<4>();
@@ -32,10 +36,10 @@ impl Set {
 }
 
 /// A generator that gives the same numbers everywhere (SplitMix64).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -44,7 +48,7 @@ impl Random {
     }
 
     /// Normally distributed, nearly: the sum of twelve uniform numbers.
-    fn normal(&mut self) -> f32 {
+    pub(crate) fn normal(&mut self) -> f32 {
         (0..12).map(|_| (self.next() >> 40) as f32 / (1_u64 << 24) as f32).sum::<f32>() - 6.0
     }
 }

@@ -3,12 +3,14 @@
 //! ```text
 //! tests/bench/recall                      # 20,000 generated vectors
 //! tests/bench/recall --data a.f32 --queries b.f32
+//! tests/bench/recall --kinds              # what the defaults find on every kind of vectors
 //! ```
 //!
 //! A `.f32` file is a little-endian u32 of rows, a u32 of numbers a row, and the numbers.
 //! Recall is counted against a brute-force search of this program's own, in plain arithmetic.
 
 mod data;
+mod kinds;
 mod reference;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
@@ -32,6 +34,7 @@ struct Options {
     threads: usize,
     distance: Distance,
     ours_only: bool,
+    kinds: bool,
 }
 
 fn options() -> Result<Options, String> {
@@ -44,11 +47,17 @@ fn options() -> Result<Options, String> {
         threads: 2,
         distance: Distance::Cosine,
         ours_only: false,
+        kinds: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
-        if name == "--ours-only" {
-            options.ours_only = true;
+        let switch = match name.as_str() {
+            "--ours-only" => Some(&mut options.ours_only),
+            "--kinds" => Some(&mut options.kinds),
+            _ => None,
+        };
+        if let Some(switch) = switch {
+            *switch = true;
             continue;
         }
         let value = arguments.next().ok_or(format!("{name} needs a value"))?;
@@ -89,6 +98,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let options = options()?;
+    if options.kinds {
+        return print_kinds(&options);
+    }
     let (items, queries) = match (&options.data, &options.queries) {
         (Some(data), Some(queries)) => (Set::read(data)?, Set::read(queries)?),
         (None, None) => data::generate(options.count, 500, options.dimension, options.seed),
@@ -154,6 +166,31 @@ fn run() -> Result<(), String> {
     Ok(())
 }
 
+/// What an index finds at its defaults, for every kind of vectors, state of the index, and `k`; with
+/// `--data`, on those vectors alone.
+fn print_kinds(options: &Options) -> Result<(), String> {
+    let threads =
+        rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().map_err(|error| error.to_string())?;
+    let kinds = match (&options.data, &options.queries) {
+        (Some(data), Some(queries)) => vec![kinds::Kind {
+            name: "from a file",
+            distance: options.distance,
+            items: Set::read(data)?,
+            queries: Set::read(queries)?,
+        }],
+        _ => kinds::all(options.count, 100),
+    };
+    println!("{:<36}{:<18}{:>6}{:>10}{:>8}{:>12}", "vectors", "state", "k", "recall", "exact", "us/search");
+    for kind in kinds {
+        let name = format!("{}, {}, {}", kind.items.len(), kind.name, kind.distance);
+        for row in kind.measure(&threads, &kinds::DEPTHS) {
+            let (recall, micros) = (row.recall, 1e6 * row.seconds);
+            println!("{name:<36}{:<18}{:>6}{recall:>10.4}{:>8.2}{micros:>12.0}", row.state, row.k, row.exact);
+        }
+    }
+    Ok(())
+}
+
 fn build(items: &Set, options: &Options) -> Result<Arc<Index>, String> {
     let threads =
         rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().map_err(|error| error.to_string())?;
@@ -170,8 +207,8 @@ fn build(items: &Set, options: &Options) -> Result<Arc<Index>, String> {
 
 fn ours_search(index: &Index, query: &[f32], ef: Option<usize>) -> Vec<usize> {
     let query = Query { vector: query, k: K, ef, exact: ef.is_none(), ..Query::default() };
-    let hits = index.search(&query).unwrap_or_default();
-    hits.iter().filter_map(|hit| hit.id.strip_prefix("item-")?.parse().ok()).collect()
+    let answer = index.search(&query).unwrap_or_default();
+    answer.results.iter().filter_map(|hit| hit.id.strip_prefix("item-")?.parse().ok()).collect()
 }
 
 fn measure(queries: &Set, truth: &[Vec<usize>], ef: usize, search: &dyn Fn(&[f32]) -> Vec<usize>) -> Point {

@@ -12,7 +12,7 @@ use lakehouse_types::{
     Name, ServiceError as _,
     vector::{
         AddRequest, AddResponse, CreateIndexRequest, DeleteRequest, DeleteResponse, IndexInfo, IndexList, Item,
-        MergeRequest, MergeResponse, QuarantinedIndex, SearchHit, SearchRequest, SearchResponse,
+        MergeRequest, MergeResponse, QuarantinedIndex, SearchRequest, SearchResponse,
     },
 };
 use parking_lot::RwLock;
@@ -244,15 +244,14 @@ impl Registry {
     pub async fn search(&self, name: &str, request: SearchRequest) -> Result<SearchResponse> {
         let collection = self.collection(name)?;
         let index = &collection.core.index;
-        let scans = index.scans() && index.len() > QUICK_SCAN;
-        let large = request.k.max(request.ef.unwrap_or(0)) > 1_000;
-        let results = if scans || large || request.filter.is_some() {
+        let scans = index.scans(request.k) && index.len() > QUICK_SCAN;
+        let large = request.exact || request.k.max(request.ef.unwrap_or(0)) > 1_000;
+        if scans || large || request.filter.is_some() {
             let collection = Arc::clone(&collection);
-            blocking(move || search(&collection.core.index, &request)).await??
+            blocking(move || search(&collection.core.index, &request)).await?
         } else {
-            search(index, &request)?
-        };
-        Ok(SearchResponse { results })
+            search(index, &request)
+        }
     }
 
     /// Copies the items of `source` into another index; see [`MergeRequest`].
@@ -282,7 +281,7 @@ fn serving(slots: &Slots) -> Vec<Arc<Collection>> {
     serving.collect()
 }
 
-fn search(index: &Index, request: &SearchRequest) -> Result<Vec<SearchHit>> {
+fn search(index: &Index, request: &SearchRequest) -> Result<SearchResponse> {
     let vector = request.vector.as_deref().ok_or_else(|| Error::invalid("`vector` is missing"))?;
     index.search(&Query {
         vector,
@@ -290,7 +289,7 @@ fn search(index: &Index, request: &SearchRequest) -> Result<Vec<SearchHit>> {
         ef: request.ef,
         filter: request.filter.as_ref(),
         with_vectors: request.with_vectors,
-        exact: false,
+        exact: request.exact,
     })
 }
 

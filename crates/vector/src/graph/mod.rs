@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::{rows::Rows, values::Values};
+use crate::{rows::Rows, split_mix, values::Values};
 
 pub(crate) use insert::Linker;
 pub(crate) use walk::Walker;
@@ -155,11 +155,7 @@ impl Graph {
 
 /// The level of the `number`th node: geometric, from a hash, so that a build can be repeated.
 pub(crate) fn draw_level(number: u64, m: usize) -> u32 {
-    // SplitMix64.
-    let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^= bits >> 31;
+    let bits = split_mix(number);
     let uniform = ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     ((-uniform.ln() / (m as f64).ln()) as u32).min(MAX_LEVEL)
 }

@@ -22,12 +22,27 @@ pub(crate) struct Walker {
     accepted: BinaryHeap<Candidate>,
     /// For decoded vectors.
     pub(crate) scratch: Vec<f32>,
+    passed_by: Option<u32>,
+    met: u64,
 }
 
 impl Walker {
     fn begin(&mut self, slots: usize) {
         self.seen.clear();
         self.seen.resize(slots.div_ceil(64), 0);
+        if let Some(slot) = self.passed_by {
+            self.mark(slot);
+        }
+    }
+
+    /// Walks from now on as if this slot were not there.
+    pub(crate) const fn pass_by(&mut self, slot: Option<u32>) {
+        self.passed_by = slot;
+    }
+
+    /// How many nodes walks have come to since this was last asked.
+    pub(crate) const fn take_met(&mut self) -> u64 {
+        std::mem::replace(&mut self.met, 0)
     }
 
     /// Marks a slot; false where it was marked, or is newer than this walk.
@@ -62,6 +77,7 @@ impl Walker {
                 self.slots.push(link);
             }
         }
+        self.met += self.slots.len() as u64;
     }
 
     pub(crate) fn score(&mut self, values: &Values, probe: &Probe, slot: u32) -> f32 {

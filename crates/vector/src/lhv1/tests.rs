@@ -185,7 +185,7 @@ fn a_graph_is_loaded_not_rebuilt() {
     assert_eq!(index.generation().linked() as usize, ITEMS);
     for n in 0..ITEMS {
         let query = crate::Query { vector: &vector(n), k: 1, ef: Some(8), ..crate::Query::default() };
-        assert!(index.search(&query).expect("searches")[0].distance < 1e-6);
+        assert!(index.search(&query).expect("searches").results[0].distance < 1e-6);
     }
 }
 

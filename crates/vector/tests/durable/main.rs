@@ -246,6 +246,7 @@ impl Run {
             ef: None,
             filter: filter.clone(),
             with_vectors: true,
+            exact: false,
         };
         let result = self.wait(self.registry().search(name, search));
         let Some(data) = &self.world[name].now else {
