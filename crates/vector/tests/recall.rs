@@ -1,6 +1,5 @@
 //! At its defaults an index finds .98 of the nearest, whatever the vectors are like and however many
 //! are asked for. `tests/bench/recall --kinds` prints the table at larger sizes.
-#![expect(clippy::expect_used, reason = "an expectation that fails is a test that fails")]
 
 #[path = "../examples/recall/data.rs"]
 #[expect(dead_code, reason = "shared with the benchmark, which reads files too")]
