@@ -27,7 +27,7 @@ pub(super) fn entry(name: &str, incarnation: u64, sequence: u64) -> Result<Objec
 }
 
 /// Where the first system kept the index's file: under its name as it is. `None` where no key can
-/// say it, or where that is the same as [`file`].
+/// say it, or where that is the same as [`file()`].
 pub(super) fn literal(name: &str) -> Option<ObjectKey> {
     (escape_segment(name) != name).then(|| ObjectKey::new(format!("{PREFIX}{name}{SUFFIX}")).ok()).flatten()
 }
