@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lakehouse_objstore::{Condition, PutOptions};
-use lakehouse_types::Name;
+use lakehouse_types::{Name, ServiceError as _};
 use parking_lot::RwLock;
 
 use super::{
@@ -163,7 +163,17 @@ pub(super) async fn write_empty(
         // Nobody serves this name: a file under it is this very one, or an empty one from an
         // earlier attempt whose outcome nobody learnt, or something that was put there by hand.
         let found = read_object(&*store.0, &key, options.store_timeout).await;
-        let Ok((meta, bytes)) = found else { return Err(Error::store("write index file", error)) };
+        let (meta, bytes) = match found {
+            Ok(found) => found,
+            // Something lies there, and nobody knows what: the caller may ask again.
+            Err(unread) if error.is_precondition_failed() => {
+                return Err(Error::Unavailable {
+                    reason: format!("look at what lies at `{key}`: {unread}"),
+                    retry_after: unread.retry_after().unwrap_or(load::RETRY),
+                });
+            }
+            Err(_) => return Err(Error::store("write index file", error)),
+        };
         if lhv1::identity(&bytes).is_some_and(|(found, _)| found == incarnation) {
             return Ok((meta.etag, meta.size));
         }

@@ -30,6 +30,11 @@ impl Expected {
         Self { now: None, perhaps: Vec::new() }
     }
 
+    /// Every state that may be the true one.
+    pub(crate) fn possible(&self) -> Vec<Option<Data>> {
+        std::iter::once(&self.now).chain(&self.perhaps).cloned().collect()
+    }
+
     /// A call succeeded: whatever was in doubt before it is settled.
     pub(crate) fn becomes(&mut self, now: Option<Data>) {
         self.now = now;
@@ -75,6 +80,28 @@ pub(crate) fn merged(from: &Data, to: &Data, clear: bool) -> (Data, Data, MergeR
         answer.cleared = (from.items.len() - source.items.len()) as u64;
     }
     (dest, source, answer)
+}
+
+/// What a clearing merge may leave in source and destination wherever it is cut off. It copies `read`,
+/// what its process saw; `left` is what the source turns out to have been once a call in doubt is
+/// settled. Whatever is in `left` stays there unless the destination has the very same.
+pub(crate) fn stages_of_a_merge(
+    read: &Data,
+    left: &Option<Data>,
+    to: &Option<Data>,
+) -> Vec<(Option<Data>, Option<Data>)> {
+    let mut stages = vec![(left.clone(), to.clone())];
+    if let Some(dest) = to
+        && dest.distance == read.distance
+    {
+        let (dest, ..) = merged(read, dest, false);
+        stages.push((left.clone(), Some(dest.clone())));
+        if let Some(mut cleared) = left.clone() {
+            cleared.items.retain(|id, stored| dest.items.get(id) != Some(stored));
+            stages.push((Some(cleared), Some(dest)));
+        }
+    }
+    stages
 }
 
 /// What is really there under a name.

@@ -56,6 +56,24 @@ async fn a_store_that_is_down_changes_nothing_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_create_whose_outcome_can_t_be_read_back_is_not_an_internal_error() {
+    let mut refused = 0;
+    for seed in 0..200 {
+        let store = Arc::new(FaultyStore::new(seed));
+        let registry = open(&store).await;
+        // A file of an earlier attempt lies there, and the store fails every other call.
+        let other = open(&store).await;
+        other.create(&request("a", Distance::L2)).await.expect("creates");
+        store.faults.store(500, Ordering::Relaxed);
+        if let Err(error) = registry.create(&request("a", Distance::L2)).await {
+            assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict), "seed {seed}: {error}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "no create was refused");
+}
+
+#[tokio::test]
 async fn a_dropped_index_leaves_nothing_and_its_name_can_be_taken_again() {
     let store = Arc::new(FaultyStore::new(2));
     let registry = open(&store).await;
