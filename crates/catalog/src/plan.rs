@@ -273,6 +273,27 @@ mod tests {
     }
 
     #[test]
+    fn an_append_of_a_file_that_was_written_anew_takes_its_new_bytes_and_keeps_the_others() {
+        let offered = |size, digest: &str| {
+            let mut request = request(Mode::Append, &["x"]);
+            request.objects[0].size = size;
+            request.objects[0].sha256 = Some(digest.repeat(64));
+            request
+        };
+        let mut both = request(Mode::Replace, &["x", "y"]);
+        both.objects[0].sha256 = Some("a".repeat(64));
+        let first = written(plan(None, 0, &both, 7));
+        assert_eq!(plan(Some(&first), 1, &offered(10, "A"), 9).unwrap(), Plan::Existing);
+        for (size, digest) in [(10, "b"), (11, "b")] {
+            let healed = written(plan(Some(&first), 1, &offered(size, digest), 9));
+            assert_eq!(ids(&healed), ["x", "y"]);
+            assert_eq!((healed.objects[0].size, healed.objects[0].sha256.clone()), (size, Some(digest.repeat(64))));
+            assert_eq!(healed.objects[1], first.objects[1]);
+            assert_eq!((healed.version, healed.bytes), (2, size + 10));
+        }
+    }
+
+    #[test]
     fn a_name_in_another_case_and_a_drifted_schema_conflict() {
         let first = written(plan(None, 0, &request(Mode::Replace, &["x"]), 7));
         let mut other_case = request(Mode::Replace, &["x"]);

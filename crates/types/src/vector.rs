@@ -66,7 +66,8 @@ pub struct CreateIndexRequest {
     /// Candidates weighed for a new node's links: 8..=2000, default 200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ef_construction: Option<usize>,
-    /// Candidates that a search keeps when it names no `ef`: 1..=10000, default in the answer.
+    /// The fewest candidates that a search keeps when it names no `ef`: 1..=10000, default in the answer. It
+    /// keeps more where the index has counted that it needs them to find .98 of the nearest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ef_search: Option<usize>,
 }

@@ -41,7 +41,7 @@ pub struct Params {
     pub m: usize,
     /// Candidates weighed for a new node's links.
     pub ef_construction: usize,
-    /// Candidates that a search keeps when it names no `ef`.
+    /// The fewest candidates that a search keeps when it names no `ef`; see [`crate::effort`].
     pub ef_search: usize,
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::duck::Database;
 
-fn encode(sql: &str, format: Format) -> Result<(Vec<u8>, u64), Failure> {
+pub(super) fn encode(sql: &str, format: Format) -> Result<(Vec<u8>, u64), Failure> {
     encode_limited(sql, format, u64::MAX)
 }
 

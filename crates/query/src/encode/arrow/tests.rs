@@ -13,20 +13,11 @@ use arrow::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
-use super::super::{Format, Sink, calendar, calendar::Unit, write_result};
-use crate::duck::{Database, Failure, FailureKind, Keywords};
+use super::super::{Format, calendar, calendar::Unit};
+use crate::duck::{Database, Failure, FailureKind};
 
 fn encode(sql: &str, format: Format) -> Result<Vec<u8>, Failure> {
-    let connection = Database::open()?.connect()?;
-    connection.execute("SET TimeZone = 'UTC'")?;
-    let mut written = Vec::new();
-    let mut write = |piece: &[u8]| {
-        written.extend_from_slice(piece);
-        Ok(())
-    };
-    let mut sink = Sink::new(u64::MAX, &mut write);
-    write_result(connection.prepare(sql)?, format, &Keywords::default(), &mut sink, &|| false)?;
-    Ok(written)
+    super::super::tests::encode(sql, format).map(|(bytes, _)| bytes)
 }
 
 /// The column `x` of each row, as Arrow has it.
