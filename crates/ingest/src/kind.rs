@@ -24,7 +24,7 @@ impl KindSet {
     pub(crate) const HUGE: Self = Self(1 << 4);
     /// An integer past 64 bits of up to 38 digits that a double would not bring back.
     pub(crate) const HUGE_WIDE: Self = Self(1 << 5);
-    /// With a decimal point or an exponent; `NaN`, `inf`.
+    /// With a decimal point, or an exponent with a sign.
     pub(crate) const FLOAT: Self = Self(1 << 6);
     pub(crate) const DATE: Self = Self(1 << 7);
     pub(crate) const TIMESTAMP: Self = Self(1 << 8);
@@ -32,6 +32,10 @@ impl KindSet {
     pub(crate) const TIME: Self = Self(1 << 10);
     /// Anything else.
     pub(crate) const TEXT: Self = Self(1 << 11);
+    /// `7731e104`: a number only beside others that are surely no ids.
+    pub(crate) const EXPONENT: Self = Self(1 << 12);
+    /// `NaN`, `inf`: numbers only beside some that have digits.
+    pub(crate) const WORD: Self = Self(1 << 13);
 
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -58,7 +62,7 @@ impl KindSet {
         }
         let mut i = 0;
         while i < LADDER.len() {
-            if values.within(LADDER[i].1) {
+            if values.within(LADDER[i].1) && values.is_meant_as(LADDER[i].0) {
                 return LADDER[i].0;
             }
             i += 1;
@@ -70,7 +74,17 @@ impl KindSet {
     /// ladder is closed downwards, so a set that is on none of them never gets back on one.
     pub(crate) fn is_decided_text(self) -> bool {
         let values = Self(self.0 & !Self::NULL.0);
-        values != Self::EMPTY && values.resolve() == ColumnType::Varchar
+        values != Self::EMPTY && !LADDER.iter().any(|(_, kinds)| values.within(*kinds))
+    }
+
+    /// Ids such as `7731e104` and words such as `inf` pass for doubles only where something shows
+    /// that the column holds numbers: a decimal point, a sign in an exponent; for words a digit.
+    const fn is_meant_as(self, ty: ColumnType) -> bool {
+        if !matches!(ty, ColumnType::Double) {
+            return true;
+        }
+        let has_digits = self.0 & !Self::WORD.0 != 0;
+        has_digits && (!self.contains(Self::EXPONENT) || self.contains(Self::FLOAT))
     }
 }
 
@@ -89,7 +103,10 @@ const LADDER: [(ColumnType, KindSet); 8] = [
         ColumnType::HUGE_INTEGER,
         KindSet::INTEGER.union(KindSet::INTEGER_WIDE).union(KindSet::HUGE).union(KindSet::HUGE_WIDE),
     ),
-    (ColumnType::Double, KindSet::INTEGER.union(KindSet::HUGE).union(KindSet::FLOAT)),
+    (
+        ColumnType::Double,
+        KindSet::INTEGER.union(KindSet::HUGE).union(KindSet::FLOAT).union(KindSet::EXPONENT).union(KindSet::WORD),
+    ),
     (ColumnType::Date, KindSet::DATE),
     (ColumnType::Timestamp, KindSet::DATE.union(KindSet::TIMESTAMP)),
     (ColumnType::TimestampTz, KindSet::TIMESTAMP_TZ),
@@ -116,6 +133,11 @@ mod tests {
         assert_eq!(resolve(&[K::INTEGER, K::HUGE]), ColumnType::HUGE_INTEGER);
         assert_eq!(resolve(&[K::HUGE, K::FLOAT]), ColumnType::Double);
         assert_eq!(resolve(&[K::HUGE_WIDE, K::FLOAT]), ColumnType::Varchar);
+        assert_eq!(resolve(&[K::INTEGER, K::EXPONENT]), ColumnType::Varchar);
+        assert_eq!(resolve(&[K::EXPONENT]), ColumnType::Varchar);
+        assert_eq!(resolve(&[K::INTEGER, K::EXPONENT, K::FLOAT]), ColumnType::Double);
+        assert_eq!(resolve(&[K::WORD, K::NULL]), ColumnType::Varchar);
+        assert_eq!(resolve(&[K::WORD, K::INTEGER]), ColumnType::Double);
         assert_eq!(resolve(&[K::DATE, K::TIMESTAMP]), ColumnType::Timestamp);
         assert_eq!(resolve(&[K::DATE, K::TIMESTAMP_TZ]), ColumnType::Varchar);
         assert_eq!(resolve(&[K::BOOLEAN, K::INTEGER]), ColumnType::Varchar);
@@ -125,9 +147,9 @@ mod tests {
     /// The early exit of the text builder rests on this.
     #[test]
     fn text_once_decided_stays_text() {
-        let all = || (0_u16..1 << 12).map(KindSet);
+        let all = || (0_u16..1 << 14).map(KindSet);
         for set in all().filter(|set| set.is_decided_text()) {
-            for bit in 0..12 {
+            for bit in 0..14 {
                 assert!(set.union(KindSet(1 << bit)).is_decided_text(), "{set:?} + bit {bit}");
             }
         }

@@ -8,6 +8,7 @@ mod convert;
 mod csv;
 mod encode;
 mod error;
+mod foreign;
 mod kind;
 mod options;
 mod publish;

@@ -29,6 +29,24 @@ pub struct IngestResponse {
     /// Rows left out under `on_error=skip`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<SkippedRows>,
+    /// What was guessed against doubt, or changed on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+}
+
+/// Something about a file that its sender should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// For programs: one of the codes in `docs/csv.md`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// The 1-based line that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The column that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
 }
 
 /// A header name that had to change.

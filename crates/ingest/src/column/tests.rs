@@ -34,7 +34,7 @@ fn a_column_that_fits_is_built_and_its_kinds_are_told() {
     assert_eq!(nulls.valid_word(0) & 0b11111, 0b10101);
     assert_eq!(values[..2], [1.0, 2.5]);
     assert!(values[2].is_nan());
-    assert_eq!(seen, kinds(&[KindSet::INTEGER, KindSet::FLOAT]));
+    assert_eq!(seen, kinds(&[KindSet::INTEGER, KindSet::FLOAT, KindSet::WORD]));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::{fs::File, ops::Range, sync::atomic::AtomicBool};
 
 use lakehouse_types::{
     catalog::Column as CatalogColumn,
-    ingest::{BadRow, SkippedRows},
+    ingest::{BadRow, SkippedRows, Warning},
 };
 
 use self::{
@@ -30,6 +30,7 @@ use crate::{
     column::Target,
     encode::PageLimits,
     encode::{Codec, ColumnEncoder, EncodedColumn, FileWriter, file_schema},
+    kind::KindSet,
     schema::{ColumnType, catalog_columns, schema_fingerprint},
 };
 
@@ -63,6 +64,9 @@ const PIECES_PER_THREAD: usize = 3;
 /// them around costs nothing.
 const MAX_LANES: usize = 32;
 
+/// Warnings of one answer: a footer with thousands of them would help nobody.
+const MAX_WARNINGS: usize = 100;
+
 /// Passes that are enough: the second knows the types for certain.
 const PASSES: usize = 2;
 
@@ -92,7 +96,9 @@ pub fn convert(
         let right: Vec<ColumnType> =
             seen.zip(&plan.declared).map(|(seen, declared)| declared.unwrap_or(seen)).collect();
         match outcome.writer {
-            Some(writer) if types == right => return job.finish(writer, &types, outcome.rows, &outcome.issues),
+            Some(writer) if types == right => {
+                return job.finish(writer, &types, outcome.rows, &outcome.issues, &outcome.seen);
+            }
             _ => {
                 tracing::debug!(guessed = ?types, found = ?right, "types differ from the sample's: reading again");
                 types = right;
@@ -150,17 +156,56 @@ impl Conversion<'_> {
     }
 
     /// Ends the file. Its footer tells where it comes from, and what is worth knowing about its making.
-    fn finish(&self, writer: FileWriter, types: &[ColumnType], rows: u64, issues: &Issues) -> Result<Converted, Error> {
+    fn finish(
+        &self,
+        writer: FileWriter,
+        types: &[ColumnType],
+        rows: u64,
+        issues: &Issues,
+        seen: &[KindSet],
+    ) -> Result<Converted, Error> {
         let columns = catalog_columns(&self.plan.names, types);
         let schema_fingerprint = schema_fingerprint(&columns);
         let skipped = if self.options.skips_bad_rows() { Some(self.skipped(issues)?) } else { None };
-        let report = Report { renamed_columns: self.plan.renamed.clone(), skipped };
+        // A table without rows would take the place of the old ones, for a file that has none to give.
+        if let Some(skipped) = skipped.as_ref().filter(|skipped| rows == 0 && skipped.count > 0) {
+            return Err(Error::BadRows(skipped.first.clone()));
+        }
+        let warnings = self.warnings(rows, skipped.as_ref(), seen);
+        let report = Report { renamed_columns: self.plan.renamed.clone(), skipped, warnings };
         let written = writer.finish(&[
             ("lakehouse.fingerprint", self.fingerprint.to_owned()),
             ("lakehouse.schema_fingerprint", schema_fingerprint.clone()),
             (Report::NOTE, report.to_json()?),
         ])?;
         Ok(Converted { columns, schema_fingerprint, rows, size: written.size, sha256: written.sha256, report })
+    }
+
+    fn warnings(&self, rows: u64, skipped: Option<&SkippedRows>, seen: &[KindSet]) -> Vec<Warning> {
+        let mut warnings = self.plan.warnings.clone();
+        for ((name, seen), declared) in self.plan.names.iter().zip(seen).zip(&self.plan.declared) {
+            let number_like = seen.contains(KindSet::EXPONENT) || seen.contains(KindSet::WORD);
+            if declared.is_none() && number_like && seen.resolve() == ColumnType::Varchar && !seen.is_decided_text() {
+                warnings.push(Warning {
+                    code: "numbers_kept_as_text".to_owned(),
+                    message: format!(
+                        "`{name}` holds nothing that is surely a number (`7731e104` may be an id, `inf` a word): it stays text; `types=` says otherwise"
+                    ),
+                    line: None,
+                    column: Some(name.clone()),
+                });
+            }
+        }
+        if let Some(skipped) = skipped.filter(|skipped| skipped.count > rows) {
+            warnings.push(Warning {
+                code: "most_rows_skipped".to_owned(),
+                message: format!("{} of {} rows did not fit and were left out", skipped.count, skipped.count + rows),
+                line: skipped.first.first().map(|row| row.line),
+                column: None,
+            });
+        }
+        warnings.truncate(MAX_WARNINGS);
+        warnings
     }
 
     /// One thread's work.

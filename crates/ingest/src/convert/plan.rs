@@ -1,12 +1,13 @@
 //! Everything about a file that must be known before its rows are read.
 
-use lakehouse_types::ingest::RenamedColumn;
+use lakehouse_types::ingest::{RenamedColumn, Warning};
 
 use super::{piece::PieceReader, source::Source};
 use crate::{
     Error, Limits, Options,
     column::Target,
-    csv::{Dialect, Names, Outcome, Tokenizer, detect, fold, looks_like_header, unique_names},
+    csv::{Dialect, Names, Outcome, Tokenizer, detect, fold, looks_like_header, sep_directive, unique_names},
+    foreign,
     kind::KindSet,
     schema::ColumnType,
 };
@@ -16,6 +17,7 @@ pub(crate) struct Plan {
     pub(crate) dialect: Dialect,
     pub(crate) names: Vec<String>,
     pub(crate) renamed: Vec<RenamedColumn>,
+    pub(crate) warnings: Vec<Warning>,
     /// The first byte after the header.
     pub(crate) data_start: u64,
     pub(crate) declared: Vec<Option<ColumnType>>,
@@ -41,17 +43,6 @@ const MAX_NAME_BYTES: usize = 1024;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// First bytes of files that are no CSV, and what they are.
-const FOREIGN: [(&[u8], &str); 7] = [
-    (b"\xff\xfe", "UTF-16 text; convert it to UTF-8"),
-    (b"\xfe\xff", "UTF-16 text; convert it to UTF-8"),
-    (b"\x1f\x8b", "gzip; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "zstd; unpack it first"),
-    (b"PK\x03\x04", "a zip archive or a spreadsheet; send it as CSV"),
-    (b"PAR1", "Parquet, which this call does not take"),
-    (b"SQLite format 3\0", "an SQLite database"),
-];
-
 impl Plan {
     pub(crate) fn columns(&self) -> usize {
         self.names.len()
@@ -73,6 +64,7 @@ impl Plan {
         let mut plan = Self {
             dialect: head.dialect,
             names: names.names,
+            warnings: warnings(&head, &names.renamed),
             renamed: names.renamed,
             data_start,
             known: vec![KindSet::EMPTY; columns],
@@ -120,6 +112,8 @@ struct Head {
     /// The most frequent number of fields.
     usual_fields: usize,
     has_header: bool,
+    /// Did a line `sep=;` tell the delimiter?
+    has_directive: bool,
 }
 
 impl Head {
@@ -130,17 +124,24 @@ impl Head {
             let missing = want - sample.len();
             source.read(sample.len() as u64, missing, &mut sample)?;
             let whole = sample.len() as u64 == source.size();
-            refuse_foreign(&sample)?;
+            foreign::refuse(&sample, whole)?;
             let bom = if sample.starts_with(BOM) { BOM.len() } else { 0 };
-            let blank = sample[bom..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            let start = bom + blank;
+            let directive = sep_directive(&sample[bom..], whole);
+            let text = bom + directive.map_or(0, |(_, next)| next);
+            let blank = sample[text..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            let start = text + blank;
             if start == sample.len() && whole {
                 return Err(Error::Invalid("the file is empty".to_owned()));
             }
-            let dialect = detect(&sample[start..], whole, options.wish());
-            let records = Records::of(&sample[start..], whole, dialect, limits, blank)?;
+            let mut wish = options.wish();
+            wish.delimiter = wish.delimiter.or(directive.map(|(delimiter, _)| delimiter));
+            let dialect = detect(&sample[start..], whole, wish);
+            let before = memchr::memchr_iter(dialect.newline, &sample[..start]).count();
+            let records = Records::of(&sample[start..], whole, dialect, limits, before)?;
             if let Some(records) = records {
-                return Ok(records.head(start, dialect, options));
+                let mut head = records.head(start, dialect, options);
+                head.has_directive = directive.is_some();
+                return Ok(head);
             }
             if whole || sample.len() > limits.max_record_bytes {
                 return Err(too_long(1, limits));
@@ -224,7 +225,7 @@ impl Records {
         let rest = self.all.split_off(1);
         let first = self.all.pop().unwrap_or_default();
         let has_header = options.header().unwrap_or_else(|| looks_like_header(&first, &rest));
-        Head { dialect, start, header_len: self.first_len, first, usual_fields, has_header }
+        Head { dialect, start, header_len: self.first_len, first, usual_fields, has_header, has_directive: false }
     }
 }
 
@@ -248,6 +249,27 @@ fn unescape(content: &[u8], quote: Option<u8>) -> Vec<u8> {
     plain
 }
 
+/// What the head of a file leaves to be told.
+fn warnings(head: &Head, renamed: &[RenamedColumn]) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if head.has_directive {
+        let delimiter = char::from(head.dialect.delimiter);
+        warnings.push(Warning {
+            code: "sep_line".to_owned(),
+            message: format!("the first line tells the delimiter and is no row: {delimiter:?} is read as such"),
+            line: Some(1),
+            column: None,
+        });
+    }
+    warnings.extend(renamed.iter().map(|column| Warning {
+        code: "column_renamed".to_owned(),
+        message: format!("column {} is called {:?} in the file", column.position + 1, column.from),
+        line: None,
+        column: Some(column.to.clone()),
+    }));
+    warnings
+}
+
 fn declared_types(options: &Options, names: &[String]) -> Result<Vec<Option<ColumnType>>, Error> {
     let mut declared = vec![None; names.len()];
     for over in options.types() {
@@ -260,13 +282,6 @@ fn declared_types(options: &Options, names: &[String]) -> Result<Vec<Option<Colu
         declared[column] = Some(over.column_type);
     }
     Ok(declared)
-}
-
-fn refuse_foreign(sample: &[u8]) -> Result<(), Error> {
-    match FOREIGN.iter().find(|(magic, _)| sample.starts_with(magic)) {
-        Some((_, what)) => Err(Error::Invalid(format!("the file is not CSV: it looks like {what}"))),
-        None => Ok(()),
-    }
 }
 
 pub(crate) fn unterminated(line: u64) -> Error {

@@ -1,4 +1,4 @@
-use lakehouse_types::ingest::{RenamedColumn, SkippedRows};
+use lakehouse_types::ingest::{RenamedColumn, SkippedRows, Warning};
 use memchr::memmem;
 use parquet::file::metadata::FooterTail;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ pub struct Report {
     /// Rows that were left out; `None` unless the options ask to skip them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<SkippedRows>,
+    /// What was guessed against doubt, or changed on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 /// Bytes at the end of a Parquet file that tell the length of its footer.

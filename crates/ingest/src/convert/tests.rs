@@ -170,7 +170,7 @@ fn ragged_rows_are_refused_with_their_lines_or_skipped() {
     // Of very many only the first are told.
     let many = format!("a,b\n{}", "1\n".repeat(100_000));
     assert_eq!(refused(&many, &[]).matches("line").count(), piece::TOLD_ROWS);
-    let table = ok(&many, &[("on_error", "skip"), ("delimiter", ",")]);
+    let table = ok(&format!("{many}1,2\n"), &[("on_error", "skip"), ("delimiter", ",")]);
     assert_eq!(
         table.converted.report.skipped.map(|skipped| (skipped.count, skipped.first[9].line)),
         Some((100_000, 11))
@@ -420,3 +420,5 @@ proptest! {
         prop_assert!(lanes(columns).iter().all(|lane| !lane.is_empty()));
     }
 }
+
+mod guesses;

@@ -132,12 +132,15 @@ fn is_single_quoted_column(sample: &[u8], whole: bool, dialect: Dialect) -> bool
     let (mut records, mut contradictions) = (0, 0);
     for_each_record(sample, whole, dialect, |fields, malformed| {
         contradictions += usize::from(malformed);
+        // A cell with a line break most likely swallows lines that fit without the quotes.
+        let swallows = |field: &&Field<'_>| field.quoted && memchr::memchr2(b'\n', b'\r', field.content).is_some();
+        contradictions += fields.iter().filter(swallows).count();
         contradictions += fields.iter().filter(|field| !field.quoted && field.content.first() == Some(&b'"')).count();
         for (column, field) in fields.iter().enumerate() {
             if columns.len() == column {
                 columns.push((0, 0));
             }
-            columns[column].0 += usize::from(field.quoted);
+            columns[column].0 += usize::from(field.quoted && !field.content.is_empty());
             columns[column].1 += usize::from(!field.quoted && !field.content.is_empty() && records > 0);
         }
         records += 1;
@@ -204,6 +207,9 @@ mod tests {
         assert_eq!(guess("a,b\n'tis,1\nit's,2\n").1, Some('"'));
         assert_eq!(guess("a,b\n'tis,1\nplain,2\n").1, Some('"'));
         assert_eq!(guess("a,b\n'x',\"y\"\n").1, Some('"'));
+        assert_eq!(guess("item,unit\nrope,'\nwire,'\ncord,'\npipe,'\n").1, Some('"'), "feet");
+        assert_eq!(guess("item,unit\nrope,'\nwire,'\ncord,'\n").1, Some('"'), "an odd number of feet");
+        assert_eq!(guess("item,unit\nrope,''\nwire,''\n").1, Some('"'), "inches");
         assert_eq!(guess("a,b\n'90s rock',1\npop,2\n").1, Some('"'));
     }
 

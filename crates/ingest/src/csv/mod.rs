@@ -5,11 +5,13 @@
 //! newline at the end of the file.
 
 mod detect;
+mod directive;
 mod header;
 mod records;
 mod scan;
 
 pub(crate) use detect::{Wish, detect};
+pub(crate) use directive::sep_directive;
 pub(crate) use header::{Names, fold, looks_like_header, unique_names};
 pub(crate) use records::{Block, Flaw, Outcome, Progress, Span, Tokenizer, align};
 

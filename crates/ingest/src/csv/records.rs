@@ -243,7 +243,7 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// Takes the CR of a CRLF off an unquoted last field.
+    /// Takes the CR of a CRLF off an unquoted last field, and both of CR CR LF.
     #[inline]
     fn without_cr(&self, span: Span, end: usize) -> Span {
         let has_cr = self.dialect.newline == b'\n'
@@ -251,7 +251,11 @@ impl<'a> Tokenizer<'a> {
             && !span.is_quoted()
             && end > span.start()
             && self.data[end - 1] == b'\r';
-        if has_cr { Span::new(span.start(), end - 1, 0) } else { span }
+        if !has_cr {
+            return span;
+        }
+        let crs = self.data[span.start()..end].iter().rev().take_while(|byte| **byte == b'\r').count();
+        Span::new(span.start(), end - crs, 0)
     }
 
     /// Reads the quoted field whose quote stands at `open`.
@@ -274,13 +278,15 @@ impl<'a> Tokenizer<'a> {
             }
         };
         let span = Span::new(open + 1, close, flags);
-        let mut end = close + 1;
-        if self.dialect.newline == b'\n' && data.get(end) == Some(&b'\r') {
-            match data.get(end + 1) {
-                Some(b'\n') => end += 1,
-                None if !self.last => return Quoted::Open,
-                _ => {}
-            }
+        // White space behind a closing quote is nobody's content.
+        let is_space = |byte: &&u8| matches!(**byte, b' ' | b'\t') && **byte != self.dialect.delimiter;
+        let mut end = close + 1 + data[close + 1..].iter().take_while(is_space).count();
+        let crs = data[end..].iter().take_while(|byte| **byte == b'\r').count();
+        if end + crs == data.len() && !self.last {
+            return Quoted::Open;
+        }
+        if self.dialect.newline == b'\n' && data.get(end + crs) == Some(&b'\n') {
+            end += crs;
         }
         let clean = match data.get(end) {
             None => true,

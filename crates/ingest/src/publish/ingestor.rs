@@ -370,5 +370,6 @@ fn answer(
         version: registered.manifest.version,
         renamed_columns: report.renamed_columns,
         skipped: report.skipped,
+        warnings: report.warnings,
     }
 }

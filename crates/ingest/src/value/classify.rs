@@ -46,13 +46,18 @@ pub(crate) fn classify(cell: &[u8]) -> KindSet {
         },
         Some(b'-' | b'.') => number_kind(cell),
         Some(b't' | b'T' | b'f' | b'F') if is_boolean(cell) => KindSet::BOOLEAN,
-        Some(b'n' | b'N' | b'i' | b'I') if parse_word(cell).is_some() => KindSet::FLOAT,
+        Some(b'n' | b'N' | b'i' | b'I') if parse_word(cell).is_some() => KindSet::WORD,
         _ => KindSet::TEXT,
     }
 }
 
 fn is_boolean(cell: &[u8]) -> bool {
     cell.eq_ignore_ascii_case(b"true") || cell.eq_ignore_ascii_case(b"false")
+}
+
+fn is_bare_exponent(cell: &[u8]) -> bool {
+    let has_e = cell.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    has_e && cell.iter().all(u8::is_ascii_alphanumeric)
 }
 
 fn number_kind(cell: &[u8]) -> KindSet {
@@ -65,9 +70,11 @@ fn number_kind(cell: &[u8]) -> KindSet {
             true => KindSet::HUGE,
             false => KindSet::HUGE_WIDE,
         },
+        // No point, and no sign in the exponent: ids look like that.
+        Some(Number::Float(_)) if is_bare_exponent(cell) => KindSet::EXPONENT,
         Some(Number::Float(_)) => KindSet::FLOAT,
         // `-inf`, `-nan`.
-        None if parse_word(cell).is_some() => KindSet::FLOAT,
+        None if parse_word(cell).is_some() => KindSet::WORD,
         None => KindSet::TEXT,
     }
 }
@@ -90,7 +97,9 @@ mod tests {
         all(KindSet::INTEGER_WIDE, &["9007199254740993", "9223372036854775807", "-9223372036854775808"]);
         all(KindSet::HUGE, &["10000000000000000000", "-20000000000000000000"]);
         all(KindSet::HUGE_WIDE, &["9223372036854775809", "99999999999999999999999999999999999999"]);
-        all(KindSet::FLOAT, &["1.0", "-0", ".5", "5.", "1e5", "-1.5E-3", "NaN", "inf", "-Infinity", "0.10", "1e+05"]);
+        all(KindSet::FLOAT, &["1.0", "-0", ".5", "5.", "-1.5E-3", "0.10", "1e+05", "1e-5"]);
+        all(KindSet::EXPONENT, &["1e5", "7731e104", "1E3"]);
+        all(KindSet::WORD, &["NaN", "inf", "-Infinity"]);
         all(KindSet::DATE, &["2013-01-01", "0001-01-01", "9999-12-31", "2024-02-29"]);
         all(KindSet::TIMESTAMP, &["2013-01-01T06:00:00", "2013-01-01 06:00", "2013-01-01 06:00:00.123456"]);
         all(KindSet::TIMESTAMP_TZ, &["2013-01-01T06:00:00Z", "2013-01-01 06:00:00+02", "2013-01-01 06:00:00 UTC"]);

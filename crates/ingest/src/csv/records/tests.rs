@@ -33,7 +33,9 @@ fn plain_record(data: &[u8], start: usize, dialect: Dialect) -> Option<(Vec<Vec<
         let ends_line = at < data.len() && data[at] == dialect.newline;
         let mut tail = &data[rest..at];
         if ends_line && dialect.newline == b'\n' {
-            tail = tail.strip_suffix(b"\r").unwrap_or(tail);
+            while let Some(shorter) = tail.strip_suffix(b"\r") {
+                tail = shorter;
+            }
         }
         if quoted {
             malformed |= !tail.is_empty();
