@@ -184,6 +184,49 @@ async fn skipped_rows_and_renamed_columns_are_told() {
 }
 
 #[tokio::test]
+async fn guesses_are_told_the_first_time_and_again() {
+    let lake = Lake::new().await;
+    let csv = "sep=;\r\nplace; \"rain\"\r\nUri; \"12,5\"\r\n";
+    let (status, first) = lake.ingest("name=d", csv).await;
+    assert_eq!(status, 200, "{first}");
+    let codes: Vec<&str> = first["warnings"].as_array().unwrap().iter().map(|w| w["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["sep_line", "spaces_trimmed", "decimal_comma"]);
+    assert_eq!((&first["warnings"][0]["line"], &first["warnings"][2]["column"]), (&json!(1), &json!("rain")));
+    let (_, again) = lake.ingest("name=d", csv).await;
+    assert_eq!((&again["existing"], &again["warnings"]), (&json!(true), &first["warnings"]));
+    let (status, body) = lake.ingest("name=d&decimal=,&trim=true&types=rain:decimal(4,1)", csv).await;
+    assert_eq!((status, body["columns"][1]["type"].as_str()), (StatusCode::CONFLICT, None), "{body}");
+    let (status, body) = lake.ingest("name=e&decimal=,&trim=true&types=rain:decimal(4,1)", csv).await;
+    assert_eq!((status, &body["columns"][1]["type"]), (StatusCode::OK, &json!("DECIMAL(4,1)")), "{body}");
+    for (query, word) in [("decimal=;", "`decimal`"), ("skip_lines=-1", "`skip_lines`"), ("trim=1", "`trim`")] {
+        let (status, body) = lake.ingest(&format!("name=f&{query}"), csv).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(detail(&body).contains(word), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_skip_of_every_row_leaves_the_old_rows() {
+    let lake = Lake::new().await;
+    let (_, first) = lake.ingest("name=d", "A,B\nx,y\n").await;
+    let (status, body) = lake.ingest("name=d&on_error=skip", "A,B\n1,4,\n2,5,\n").await;
+    assert_eq!((status, &body["rows"][0]["line"]), (StatusCode::BAD_REQUEST, &json!(2)), "{body}");
+    assert_eq!(lake.objects().await, [first["key"].as_str().unwrap()]);
+}
+
+#[tokio::test]
+async fn what_is_no_csv_is_named_and_leaves_no_dataset() {
+    let lake = Lake::new().await;
+    let wide: Vec<u8> = "a,b\n1,x\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, word) in [(wide.as_slice(), "UTF-16"), (b"%PDF-1.7\n", "PDF"), (b"[{\"a\": NaN}]", "JSON")] {
+        let (status, body) = lake.ingest("name=d", bytes).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(detail(&body).contains(word), "{body}");
+    }
+    assert!(lake.objects().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_sweep_answers_with_what_it_did() {
     let lake = Lake::with(|config| config.ingestd.sweep_grace_seconds = 0).await;
     lake.ingest("name=d", "a\n1\n").await;

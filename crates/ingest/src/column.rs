@@ -3,7 +3,12 @@
 mod fill;
 
 use self::fill::{fill, observe};
-use crate::{csv::Span, kind::KindSet, schema::ColumnType};
+use crate::{
+    csv::{Quoting, Span},
+    kind::KindSet,
+    schema::ColumnType,
+    value::Notation,
+};
 
 /// Which rows are null; costs nothing as long as none is.
 #[derive(Debug, Default)]
@@ -83,13 +88,9 @@ impl Texts {
         self.ends.push(self.bytes.len() as u32);
     }
 
-    /// Pushes a quoted field's content, in which each quote stands twice.
-    fn push_unescaped(&mut self, mut content: &[u8], quote: u8) {
-        while let Some(at) = memchr::memchr(quote, content) {
-            self.bytes.extend_from_slice(&content[..=at]);
-            content = content.get(at + 2..).unwrap_or_default();
-        }
-        self.bytes.extend_from_slice(content);
+    /// Pushes a quoted field's content without what escapes its characters.
+    fn push_unescaped(&mut self, content: &[u8], quoting: Quoting) {
+        quoting.unescape(content, &mut self.bytes);
         self.end();
     }
 }
@@ -144,7 +145,8 @@ pub(crate) struct Cells<'a> {
     pub(crate) spans: &'a [Span],
     pub(crate) column: usize,
     pub(crate) columns: usize,
-    pub(crate) quote: u8,
+    pub(crate) quoting: Quoting,
+    pub(crate) notation: &'a Notation,
 }
 
 impl<'a> Cells<'a> {

@@ -243,7 +243,8 @@ mod tests {
         assert_ne!(plain, fingerprint(None, b"a\n2\n").await);
         assert_ne!(plain, fingerprint(Some("true"), b"a\n1\n").await);
         // By the letter: anyone can compute it.
-        let expected = Sha256::digest(b"[\"lakehouse csv 3\",null,null,null,[],false]\na\n1\n");
+        let expected =
+            Sha256::digest(b"[\"lakehouse csv 3\",null,null,null,[],false,null,null,null,null,null,null,null]\na\n1\n");
         assert_eq!(plain, hex::encode(expected));
     }
 

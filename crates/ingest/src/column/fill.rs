@@ -6,10 +6,7 @@ use super::{Cells, Column, Nulls, Target, Texts, Values};
 use crate::{
     kind::KindSet,
     schema::ColumnType,
-    value::{
-        Temporal, Value, classify, is_lossless_double, is_null, is_null_token, parse_declared, parse_double_fast,
-        parse_i64_fast, parse_temporal,
-    },
+    value::{Notation, Temporal, Value, is_lossless_double, parse_double_fast, parse_i64_fast, parse_temporal},
 };
 
 /// Adds the kinds of all cells to `seen`.
@@ -18,15 +15,15 @@ pub(super) fn observe(seen: &mut KindSet, cells: Cells<'_>) {
         if seen.is_decided_text() {
             return;
         }
-        seen.insert(classify(span.bytes(cells.data)));
+        seen.insert(cells.notation.classify(span.bytes(cells.data)));
     }
 }
 
 /// Appends all cells; false where one of them is of a kind that the type doesn't hold.
 pub(super) fn fill(column: &mut Column, target: Target, seen: &mut KindSet, cells: Cells<'_>) -> bool {
     let Column { nulls, values } = column;
-    let ty = target.ty;
-    let declared = target.declared;
+    let Target { ty, declared, .. } = target;
+    let notation = cells.notation;
     match values {
         Values::Text(texts) => {
             fill_text(texts, nulls, target, seen, cells);
@@ -46,7 +43,7 @@ pub(super) fn fill(column: &mut Column, target: Target, seen: &mut KindSet, cell
             nulls,
             cells,
             |_| None,
-            |cell| match parse_slow(ty, declared, seen, cell)? {
+            |cell| match parse_slow(ty, declared, seen, notation, cell)? {
                 Value::Huge(value) => Some(value),
                 _ => None,
             },
@@ -56,7 +53,7 @@ pub(super) fn fill(column: &mut Column, target: Target, seen: &mut KindSet, cell
             nulls,
             cells,
             |_| None,
-            |cell| match parse_slow(ty, declared, seen, cell)? {
+            |cell| match parse_slow(ty, declared, seen, notation, cell)? {
                 Value::Boolean(value) => Some(value),
                 _ => None,
             },
@@ -66,7 +63,7 @@ pub(super) fn fill(column: &mut Column, target: Target, seen: &mut KindSet, cell
 }
 
 /// The loop of every column but text: `fast` first, then null, then `slow`; a cell that is none of
-/// them ends it with false.
+/// them ends it with false. Null comes first where a word for it may be a value.
 #[inline]
 fn fill_with<T>(
     values: &mut Vec<T>,
@@ -75,12 +72,18 @@ fn fill_with<T>(
     mut fast: impl FnMut(&[u8]) -> Option<T>,
     mut slow: impl FnMut(&[u8]) -> Option<T>,
 ) -> bool {
+    let notation = cells.notation;
+    let null_first = notation.may_null_be_a_value();
     values.reserve(cells.rows());
     for span in cells.spans() {
         let cell = span.bytes(cells.data);
+        if null_first && notation.is_null(cell) {
+            nulls.push_null();
+            continue;
+        }
         let value = match fast(cell) {
             Some(value) => value,
-            None if is_null(cell) => {
+            None if notation.is_null(cell) => {
                 nulls.push_null();
                 continue;
             }
@@ -96,16 +99,16 @@ fn fill_with<T>(
 }
 
 /// Reads a cell that is not null. An inferred type takes the kinds that resolve to it, and no other.
-fn parse_slow(ty: ColumnType, declared: bool, seen: &mut KindSet, cell: &[u8]) -> Option<Value> {
+fn parse_slow(ty: ColumnType, declared: bool, seen: &mut KindSet, notation: &Notation, cell: &[u8]) -> Option<Value> {
     if !declared {
-        let kind = classify(cell);
+        let kind = notation.classify(cell);
         // A cell that doesn't fit is looked at again by whoever observes the block.
         if !ty.holds(kind) {
             return None;
         }
         seen.insert(kind);
     }
-    parse_declared(ty, cell)
+    notation.parse_declared(ty, cell)
 }
 
 fn fill_integers(
@@ -116,12 +119,16 @@ fn fill_integers(
     cells: Cells<'_>,
 ) -> bool {
     let before = values.len();
-    let fits = fill_with(values, nulls, cells, parse_i64_fast, |cell| {
-        match parse_slow(ColumnType::BigInt, declared, seen, cell)? {
-            Value::Integer(value) => Some(value),
-            _ => None,
-        }
-    });
+    let notation = cells.notation;
+    let slow = |cell: &[u8]| match parse_slow(ColumnType::BigInt, declared, seen, notation, cell)? {
+        Value::Integer(value) => Some(value),
+        _ => None,
+    };
+    let fits = if notation.is_plain() {
+        fill_with(values, nulls, cells, parse_i64_fast, slow)
+    } else {
+        fill_with(values, nulls, cells, |cell| notation.in_plain_form(cell, parse_i64_fast), slow)
+    };
     let new = &values[before..];
     if fits && !declared && !new.is_empty() {
         seen.insert(KindSet::INTEGER);
@@ -139,28 +146,25 @@ fn fill_doubles(
     seen: &mut KindSet,
     cells: Cells<'_>,
 ) -> bool {
-    let (integers, floats) = (Flag::new(false), Flag::new(false));
+    let notation = cells.notation;
+    let fast_seen = Flag::new(KindSet::EMPTY);
     let fast = |cell: &[u8]| {
-        let (value, has_point) = parse_double_fast(cell)?;
-        let flag = if has_point { &floats } else { &integers };
-        flag.set(true);
+        let (value, kind) = parse_double_fast(cell)?;
+        fast_seen.set(fast_seen.get().union(kind));
         Some(value)
     };
     let mut slow_seen = KindSet::EMPTY;
-    let fits = fill_with(values, nulls, cells, fast, |cell| {
-        match parse_slow(ColumnType::Double, declared, &mut slow_seen, cell)? {
-            Value::Double(value) => Some(value),
-            _ => None,
-        }
-    });
+    let slow = |cell: &[u8]| match parse_slow(ColumnType::Double, declared, &mut slow_seen, notation, cell)? {
+        Value::Double(value) => Some(value),
+        _ => None,
+    };
+    let fits = if notation.is_plain() {
+        fill_with(values, nulls, cells, fast, slow)
+    } else {
+        fill_with(values, nulls, cells, |cell| notation.in_plain_form(cell, fast), slow)
+    };
     if fits && !declared {
-        seen.insert(slow_seen);
-        if integers.get() {
-            seen.insert(KindSet::INTEGER);
-        }
-        if floats.get() {
-            seen.insert(KindSet::FLOAT);
-        }
+        seen.insert(fast_seen.get().union(slow_seen));
     }
     fits
 }
@@ -187,7 +191,8 @@ fn fill_temporal<T>(
         own.set(kind);
         unwrap(value)
     };
-    let fits = fill_with(values, nulls, cells, fast, |cell| unwrap(parse_slow(ty, declared, seen, cell)?));
+    let slow = |cell: &[u8]| unwrap(parse_slow(ty, declared, seen, cells.notation, cell)?);
+    let fits = fill_with(values, nulls, cells, fast, slow);
     if fits && !declared {
         seen.insert(own.get());
     }
@@ -200,15 +205,15 @@ fn fill_text(texts: &mut Texts, nulls: &mut Nulls, target: Target, seen: &mut Ki
     for span in cells.spans() {
         let cell = span.bytes(cells.data);
         if !decided {
-            seen.insert(classify(cell));
+            seen.insert(cells.notation.classify(cell));
             decided = seen.is_decided_text();
         }
-        if is_null_token(cell) && !span.is_quoted() {
+        if cells.notation.is_null_token(cell) && !span.is_quoted() {
             nulls.push_null();
             continue;
         }
         if span.is_escaped() {
-            texts.push_unescaped(cell, cells.quote);
+            texts.push_unescaped(cell, cells.quoting);
         } else {
             texts.push(cell);
         }

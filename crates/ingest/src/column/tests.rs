@@ -2,19 +2,26 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    csv::{Block, Dialect, Tokenizer},
-    value::classify,
+    csv::{Block, Dialect, Spaces, Tokenizer},
+    value::Marks,
 };
 
-const COMMA: Dialect = Dialect { delimiter: b',', quote: Some(b'"'), newline: b'\n' };
+/// No comma, so that one may stand in a number.
+const DIALECT: Dialect =
+    Dialect { delimiter: b';', quote: Some(b'"'), escape: None, spaces: Spaces::Kept, comment: None };
 
 /// Builds one column from the lines of `text`.
 fn build(target: Target, text: &str) -> (Option<Column>, KindSet) {
+    build_in(&Notation::default(), target, text)
+}
+
+fn build_in(notation: &Notation, target: Target, text: &str) -> (Option<Column>, KindSet) {
     let mut block = Block::default();
-    let mut tokenizer = Tokenizer::new(text.as_bytes(), COMMA, 1, true, 1 << 20);
+    let mut tokenizer = Tokenizer::new(text.as_bytes(), DIALECT, 1, true, 1 << 20);
     tokenizer.fill(&mut block, 0, text.len(), |at, flaw| panic!("{flaw:?} at {at}"));
     let mut builder = ColumnBuilder::new(target);
-    builder.append(Cells { data: text.as_bytes(), spans: &block.spans, column: 0, columns: 1, quote: b'"' });
+    let (data, quoting) = (text.as_bytes(), DIALECT.quoting());
+    builder.append(Cells { data, spans: &block.spans, column: 0, columns: 1, quoting, notation });
     builder.finish()
 }
 
@@ -78,6 +85,55 @@ fn a_date_among_timestamps_is_its_midnight() {
     assert_eq!(seen, kinds(&[KindSet::DATE, KindSet::TIMESTAMP]));
 }
 
+#[test]
+fn numbers_with_other_marks_fill_the_same_columns() {
+    let german = Notation::new(Some(Marks { decimal: b',', thousands: Some(b'.') }), None);
+    let (column, seen) =
+        build_in(&german, inferred(ColumnType::BigInt), "1.200\n7\nNA\n -1.234.567\n9.007.199.254.740.993\n");
+    let Some(Column { values: Values::Int64(values), .. }) = column else { panic!("it fits") };
+    assert_eq!(values, [1200, 7, -1_234_567, 9_007_199_254_740_993]);
+    assert_eq!(seen, kinds(&[KindSet::INTEGER, KindSet::INTEGER_WIDE]));
+    let (column, seen) = build_in(&german, inferred(ColumnType::Double), "1.200\n1.234,5\n 0,25\nNaN\n");
+    let Some(Column { values: Values::Double(values), .. }) = column else { panic!("it fits") };
+    assert_eq!(values[..3], [1200.0, 1234.5, 0.25]);
+    assert!(values[3].is_nan());
+    assert_eq!(seen, kinds(&[KindSet::INTEGER, KindSet::FLOAT, KindSet::WORD]));
+    assert!(build_in(&german, inferred(ColumnType::Double), "1,5\n1.5\n").0.is_none(), "a point is no decimal mark");
+    let money = Target { ty: ColumnType::Decimal { precision: 9, scale: 2 }, declared: true, known: KindSet::EMPTY };
+    let (column, _) = build_in(&german, money, "1.234,5\n-0,05\n");
+    let Some(Column { values: Values::Int128(values), .. }) = column else { panic!("it fits") };
+    assert_eq!(values, [123_450, -5]);
+}
+
+#[test]
+fn words_for_null_are_null_even_where_they_are_values() {
+    let words = Notation::new(None, Some(&["-".to_owned(), "-999".to_owned(), "1900-01-01".to_owned()]));
+    for (ty, text) in [
+        (ColumnType::BigInt, "1\n-999\n-\n\"-999\"\n"),
+        (ColumnType::Double, "1.5\n -999 \n-\n-999\n"),
+        (ColumnType::HUGE_INTEGER, "9223372036854775809\n-999\n\"\"\n-\n"),
+        (ColumnType::Date, "2020-01-01\n1900-01-01\n-\n \n"),
+    ] {
+        let (column, seen) = build_in(&words, inferred(ty), text);
+        let Some(Column { nulls, .. }) = column else { panic!("{text:?} fits {ty}") };
+        assert_eq!((nulls.rows, nulls.nulls), (4, 3), "{text:?}");
+        assert_eq!(seen.resolve(), ty);
+    }
+    // In a text column only where they stand alone and unquoted; the usual words are none.
+    let (column, _) = build_in(&words, inferred(ColumnType::Varchar), "x\n-\n\"-\"\n -\nNA\n");
+    let Some(Column { nulls, values: Values::Text(texts) }) = column else { panic!("text always fits") };
+    let texts: Vec<&[u8]> = (0..texts.len()).map(|i| texts.get(i)).collect();
+    assert_eq!((texts, nulls.nulls), (vec![&b"x"[..], b"-", b" -", b"NA"], 1));
+}
+
+#[test]
+fn a_double_that_may_be_grouped_is_told() {
+    let seen = |text| build(inferred(ColumnType::Double), text).1;
+    assert_eq!(seen("1.5\n1.25\n0.125\n1234.567\n"), KindSet::FLOAT);
+    assert_eq!(seen("1.5\n1.200\n"), KindSet::FLOAT.union(KindSet::GROUPED), "the fast way");
+    assert_eq!(seen("1.5\n 1.200\n"), KindSet::FLOAT.union(KindSet::GROUPED), "the slow way");
+}
+
 proptest! {
     #[test]
     fn validity_is_what_was_pushed(valid in proptest::collection::vec(any::<bool>(), 0..300), from in 0_usize..300, len in 0_usize..300) {
@@ -93,18 +149,40 @@ proptest! {
         }
     }
 
-    /// Whatever type a column was begun with, the kinds that come out resolve to the same type.
+    /// Whatever type a column was begun with, the kinds that come out resolve to the same type, and
+    /// say the same about the file's other columns.
     #[test]
-    fn kinds_do_not_depend_on_the_guess(cells in proptest::collection::vec(
-        prop_oneof!["[0-9]{1,20}", "-?[0-9]{0,3}\\.[0-9]{0,3}", Just("NA".to_owned()), Just("2020-01-01".to_owned()),
-            Just("2020-01-01T00:00:00".to_owned()), Just("12:30".to_owned()), Just("true".to_owned()), "[a-z]{1,3}"], 1..6)) {
+    fn kinds_do_not_depend_on_the_guess(notation in notations(), cells in proptest::collection::vec(
+        prop_oneof!["[0-9]{1,20}", "-?[0-9]{0,3}[.,][0-9]{0,3}", "-?[0-9]{1,3}[.,][0-9]{3}([.,][0-9]{1,3})?",
+            Just("NA".to_owned()), Just("-".to_owned()), Just("7".to_owned()), Just("1e5".to_owned()), Just("nan".to_owned()),
+            Just("2020-01-01".to_owned()), Just("2020-01-01T00:00:00".to_owned()), Just("12:30".to_owned()),
+            Just("true".to_owned()), "[a-z]{1,3}"], 1..6)) {
         let text: String = cells.iter().map(|cell| format!("{cell}\n")).collect();
-        let expected = kinds(&cells.iter().map(|cell| classify(cell.as_bytes())).collect::<Vec<_>>()).resolve();
+        let expected = kinds(&cells.iter().map(|cell| notation.classify(cell.as_bytes())).collect::<Vec<_>>());
         for ty in [ColumnType::Boolean, ColumnType::BigInt, ColumnType::HUGE_INTEGER, ColumnType::Double, ColumnType::Date,
             ColumnType::Time, ColumnType::Timestamp, ColumnType::TimestampTz, ColumnType::Varchar] {
-            let (column, seen) = build(inferred(ty), &text);
-            prop_assert_eq!(seen.resolve(), expected, "begun as {}", ty);
-            prop_assert!(column.is_some() || ty != expected, "{} fits", ty);
+            let (column, seen) = build_in(&notation, inferred(ty), &text);
+            prop_assert_eq!(seen.resolve(), expected.resolve(), "begun as {}", ty);
+            prop_assert_eq!(seen.is_decided_text(), expected.is_decided_text(), "begun as {}", ty);
+            if !expected.is_decided_text() {
+                for kind in [KindSet::COMMA, KindSet::GROUPED] {
+                    prop_assert_eq!(seen.contains(kind), expected.contains(kind), "begun as {}", ty);
+                }
+                prop_assert_eq!(seen.is_number_like(), expected.is_number_like(), "begun as {}", ty);
+            }
+            prop_assert!(column.is_some() || ty != expected.resolve(), "{} fits", ty);
         }
     }
+}
+
+fn notations() -> impl Strategy<Value = Notation> {
+    let marks = |decimal, thousands| Notation::new(Some(Marks { decimal, thousands }), None);
+    proptest::sample::select(vec![
+        Notation::default(),
+        Notation::new(None, Some(&["-".to_owned(), "7".to_owned()])),
+        marks(b'.', None),
+        marks(b',', None),
+        marks(b',', Some(b'.')),
+        marks(b'.', Some(b',')),
+    ])
 }

@@ -7,10 +7,12 @@
 //! ones: so a column that becomes text keeps the text of its early rows as it was written.
 
 mod board;
+mod head;
 mod piece;
 mod plan;
 mod report;
 mod source;
+mod warnings;
 
 use std::{fs::File, ops::Range, sync::atomic::AtomicBool};
 
@@ -21,8 +23,9 @@ use lakehouse_types::{
 
 use self::{
     board::{Board, Job, Outcome, Setup, Stop, Task},
+    head::{too_long, unterminated},
     piece::{Fatal, Issues, PieceReader},
-    plan::{Plan, too_long, unterminated},
+    plan::Plan,
     source::Source,
 };
 use crate::{
@@ -30,7 +33,7 @@ use crate::{
     column::Target,
     encode::PageLimits,
     encode::{Codec, ColumnEncoder, EncodedColumn, FileWriter, file_schema},
-    kind::KindSet,
+    kind::{KindSet, resolve_columns},
     schema::{ColumnType, catalog_columns, schema_fingerprint},
 };
 
@@ -64,9 +67,6 @@ const PIECES_PER_THREAD: usize = 3;
 /// them around costs nothing.
 const MAX_LANES: usize = 32;
 
-/// Warnings of one answer: a footer with thousands of them would help nobody.
-const MAX_WARNINGS: usize = 100;
-
 /// Passes that are enough: the second knows the types for certain.
 const PASSES: usize = 2;
 
@@ -92,7 +92,7 @@ pub fn convert(
     let mut types = plan.guess.clone();
     for _ in 0..PASSES {
         let outcome = job.pass(&types, output)?;
-        let seen = outcome.seen.iter().map(|kinds| kinds.resolve());
+        let seen = resolve_columns(&outcome.seen).into_iter();
         let right: Vec<ColumnType> =
             seen.zip(&plan.declared).map(|(seen, declared)| declared.unwrap_or(seen)).collect();
         match outcome.writer {
@@ -171,7 +171,7 @@ impl Conversion<'_> {
         if let Some(skipped) = skipped.as_ref().filter(|skipped| rows == 0 && skipped.count > 0) {
             return Err(Error::BadRows(skipped.first.clone()));
         }
-        let warnings = self.warnings(rows, skipped.as_ref(), seen);
+        let warnings = self.warnings(rows, skipped.as_ref(), seen, types);
         let report = Report { renamed_columns: self.plan.renamed.clone(), skipped, warnings };
         let written = writer.finish(&[
             ("lakehouse.fingerprint", self.fingerprint.to_owned()),
@@ -181,31 +181,19 @@ impl Conversion<'_> {
         Ok(Converted { columns, schema_fingerprint, rows, size: written.size, sha256: written.sha256, report })
     }
 
-    fn warnings(&self, rows: u64, skipped: Option<&SkippedRows>, seen: &[KindSet]) -> Vec<Warning> {
-        let mut warnings = self.plan.warnings.clone();
-        for ((name, seen), declared) in self.plan.names.iter().zip(seen).zip(&self.plan.declared) {
-            let number_like = seen.contains(KindSet::EXPONENT) || seen.contains(KindSet::WORD);
-            if declared.is_none() && number_like && seen.resolve() == ColumnType::Varchar && !seen.is_decided_text() {
-                warnings.push(Warning {
-                    code: "numbers_kept_as_text".to_owned(),
-                    message: format!(
-                        "`{name}` holds nothing that is surely a number (`7731e104` may be an id, `inf` a word): it stays text; `types=` says otherwise"
-                    ),
-                    line: None,
-                    column: Some(name.clone()),
-                });
-            }
-        }
-        if let Some(skipped) = skipped.filter(|skipped| skipped.count > rows) {
-            warnings.push(Warning {
-                code: "most_rows_skipped".to_owned(),
-                message: format!("{} of {} rows did not fit and were left out", skipped.count, skipped.count + rows),
-                line: skipped.first.first().map(|row| row.line),
-                column: None,
-            });
-        }
-        warnings.truncate(MAX_WARNINGS);
-        warnings
+    fn warnings(
+        &self,
+        rows: u64,
+        skipped: Option<&SkippedRows>,
+        seen: &[KindSet],
+        types: &[ColumnType],
+    ) -> Vec<Warning> {
+        let plan = self.plan;
+        let mut all = plan.warnings.clone();
+        // First what concerns rows: of a thousand renamed columns some are enough.
+        all.splice(..0, skipped.and_then(|skipped| warnings::of_skipped(skipped, rows)));
+        all.extend(warnings::of_rows(&plan.names, seen, types, &plan.declared));
+        warnings::some(all)
     }
 
     /// One thread's work.
@@ -250,7 +238,7 @@ impl Conversion<'_> {
     }
 
     fn explain(&self, stop: Stop) -> Error {
-        let line = |offset| self.source.lines_of(&[offset], self.plan.dialect.newline).map(|lines| lines[0]);
+        let line = |offset| self.source.line_of(offset);
         match stop {
             Stop::Error(error) => error,
             Stop::BadRows(issues) => self.bad_rows(&issues).map_or_else(|error| error, Error::BadRows),
@@ -261,7 +249,7 @@ impl Conversion<'_> {
 
     fn bad_rows(&self, issues: &Issues) -> Result<Vec<BadRow>, Error> {
         let offsets: Vec<u64> = issues.first.iter().map(|issue| issue.offset).collect();
-        let lines = self.source.lines_of(&offsets, self.plan.dialect.newline)?;
+        let lines = self.source.lines_of(&offsets)?;
         let rows = issues.first.iter().zip(lines);
         Ok(rows.map(|(issue, line)| BadRow { line, reason: issue.reason.clone() }).collect())
     }

@@ -13,7 +13,6 @@ use crate::{
     column::{Cells, Column, ColumnBuilder, Target},
     csv::{Block, Flaw, Progress, Tokenizer, align},
     kind::KindSet,
-    value::{is_null, parse_declared},
 };
 
 /// Bad rows that are told; of the others only the number.
@@ -219,14 +218,16 @@ impl<'a> State<'a> {
             return;
         }
         for (column, builder) in self.builders.iter_mut().enumerate() {
-            let quote = self.plan.dialect.quote.unwrap_or(b'"');
-            builder.append(Cells { data, spans: &block.spans, column, columns, quote });
+            let quoting = self.plan.dialect.quoting();
+            let notation = &self.plan.notation;
+            builder.append(Cells { data, spans: &block.spans, column, columns, quoting, notation });
         }
     }
 
     /// Rows with a cell that is not of its declared type.
     fn misfits(&self, data: &[u8], block: &Block, origin: u64, issues: &mut Issues) -> Vec<usize> {
         let columns = self.plan.columns();
+        let notation = &self.plan.notation;
         let mut bad = Vec::new();
         let declared: Vec<_> =
             self.plan.declared.iter().enumerate().filter_map(|(i, ty)| ty.map(|ty| (i, ty))).collect();
@@ -235,7 +236,7 @@ impl<'a> State<'a> {
                 let span = spans[*column];
                 let cell = span.bytes(data);
                 let is_text = *ty == crate::ColumnType::Varchar;
-                !is_text && !is_null(cell) && parse_declared(*ty, cell).is_none()
+                !is_text && !notation.is_null(cell) && notation.parse_declared(*ty, cell).is_none()
             });
             if let Some((column, ty)) = misfit {
                 bad.push(row);

@@ -8,7 +8,7 @@ use crate::{
     encode::{metadata, read_columns},
     kind::KindSet,
     options::Shape,
-    value::{Value, classify, is_null, parse_declared},
+    value::{Notation, Value},
 };
 
 fn file_of(bytes: &[u8]) -> File {
@@ -339,14 +339,15 @@ fn write_csv(columns: &[Vec<Option<String>>], style: &Style) -> Vec<u8> {
 
 /// What a column must read back as: its type from the set of its cells' kinds, the cells from the model.
 fn expected(column: &[Option<String>]) -> (ColumnType, Vec<Option<String>>) {
-    let kinds = column.iter().map(|cell| cell.as_ref().map_or(KindSet::NULL, |cell| classify(cell.as_bytes())));
+    let usual = Notation::default();
+    let kinds = column.iter().map(|cell| cell.as_ref().map_or(KindSet::NULL, |cell| usual.classify(cell.as_bytes())));
     let ty = kinds.fold(KindSet::EMPTY, KindSet::union).resolve();
     let cells = column.iter().map(|cell| {
         let cell = cell.as_ref()?;
         if ty == ColumnType::Varchar {
             return Some(cell.clone());
         }
-        (!is_null(cell.as_bytes())).then(|| match parse_declared(ty, cell.as_bytes()).unwrap() {
+        (!usual.is_null(cell.as_bytes())).then(|| match usual.parse_declared(ty, cell.as_bytes()).unwrap() {
             Value::Boolean(value) => value.to_string(),
             Value::Integer(value) => value.to_string(),
             Value::Huge(value) => format!("{value}n"),

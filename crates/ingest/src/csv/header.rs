@@ -2,36 +2,99 @@ use std::collections::HashSet;
 
 use lakehouse_types::ingest::RenamedColumn;
 
-use crate::{kind::KindSet, schema::ColumnType, value::classify};
+use crate::kind::KindSet;
 
 /// The longest header cell that a guess takes for a name, in characters.
 const LONGEST_GUESSED_NAME: usize = 64;
 
+/// Of so many cells of a column one may be odd, and the column still counts as typed.
+const CELLS_PER_ODD_ONE: usize = 10;
+
+/// Whether the first record is a header, and what the guess rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeaderGuess {
+    pub(crate) is_header: bool,
+    pub(crate) ground: Ground,
+}
+
+/// What a guess rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// Every column that has a type says the same.
+    Types,
+    /// Columns that have a type contradict each other, or a cell in them is odd.
+    Contested,
+    /// No column has a type: the first record looks like names, or it doesn't.
+    Looks,
+}
+
 /// Is the first record a header? Decided on the text alone, for files that come without a word.
 ///
-/// Each column votes: one whose first cell is text above values of another type says yes, one whose
-/// first cell is such a value itself says no. Where no column has anything but text, the first
-/// record is a header if its cells could be names: short, not empty, all different, and none of
-/// them found again below.
-pub(crate) fn looks_like_header(first: &[Vec<u8>], rest: &[Vec<Vec<u8>>]) -> bool {
-    let (mut yes, mut no) = (0_usize, 0_usize);
+/// Each column votes: one whose first cell is text above numbers, dates or truth values says yes, one whose
+/// first cell is such a value itself says no. A few odd cells below take no vote away. Where no column
+/// has anything but text, the first record is a header if its cells could be names: short, not empty,
+/// all different, and none of them found again below.
+pub(crate) fn guess_header(
+    first: &[Vec<u8>],
+    rest: &[Vec<Vec<u8>>],
+    classify: impl Fn(&[u8]) -> KindSet,
+) -> HeaderGuess {
+    let (mut yes, mut no, mut odd) = (0_usize, 0_usize, 0_usize);
     for (column, cell) in first.iter().enumerate() {
-        let below =
-            rest.iter().filter_map(|row| row.get(column)).fold(KindSet::EMPTY, |set, cell| set.union(classify(cell)));
         let top = classify(cell);
-        if top == KindSet::NULL {
+        if says_nothing(top) {
             continue;
         }
-        let typed = below.resolve() != ColumnType::Varchar;
+        let below = Below::of(rest.iter().filter_map(|row| row.get(column)).map(|cell| classify(cell)));
         let is_value = top != KindSet::TEXT;
-        match (typed, is_value) {
+        match (below.is_typed(), is_value) {
             // Above text or nothing, too: a header of numbers is rarer than no header.
             (_, true) => no += 1,
-            (true, false) => yes += 1,
+            (true, false) => {
+                yes += 1;
+                odd += below.texts;
+            }
             (false, false) => {}
         }
     }
-    if yes + no > 0 { yes > no } else { could_be_names(first, rest) }
+    if yes + no == 0 {
+        return HeaderGuess { is_header: could_be_names(first, rest), ground: Ground::Looks };
+    }
+    let is_contested = (yes > 0 && no > 0) || odd > 0;
+    let ground = if is_contested { Ground::Contested } else { Ground::Types };
+    HeaderGuess { is_header: yes > no, ground }
+}
+
+/// Nulls fit every column, and `nan` may be a name.
+fn says_nothing(kind: KindSet) -> bool {
+    kind == KindSet::NULL || kind == KindSet::WORD
+}
+
+/// The cells of a column below the first record.
+#[derive(Default)]
+struct Below {
+    values: usize,
+    texts: usize,
+}
+
+impl Below {
+    fn of(cells: impl Iterator<Item = KindSet>) -> Self {
+        let mut below = Self::default();
+        for kind in cells.filter(|kind| !says_nothing(*kind)) {
+            if kind == KindSet::TEXT {
+                below.texts += 1;
+            } else {
+                below.values += 1;
+            }
+        }
+        below
+    }
+
+    /// Is the column one of values, but for some odd cells?
+    fn is_typed(&self) -> bool {
+        let may_be_odd = (self.values / CELLS_PER_ODD_ONE).max(usize::from(self.values > 1));
+        self.values > 0 && self.texts <= may_be_odd
+    }
 }
 
 fn could_be_names(first: &[Vec<u8>], rest: &[Vec<Vec<u8>>]) -> bool {
@@ -93,6 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::value::Notation;
 
     fn names(header: &[&str]) -> Vec<String> {
         unique_names(&header.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).names
@@ -102,9 +166,13 @@ mod tests {
         rows.iter().map(|row| row.iter().map(|cell| cell.as_bytes().to_vec()).collect()).collect()
     }
 
-    fn guess(all: &[&[&str]]) -> bool {
+    fn grounds(all: &[&[&str]]) -> HeaderGuess {
         let all = rows(all);
-        looks_like_header(&all[0], &all[1..])
+        guess_header(&all[0], &all[1..], |cell| Notation::default().classify(cell))
+    }
+
+    fn guess(all: &[&[&str]]) -> bool {
+        grounds(all).is_header
     }
 
     #[test]
@@ -133,6 +201,25 @@ mod tests {
         assert!(!guess(&[&["a", "a"], &["b", "c"]]));
         assert!(guess(&[&["id", "when"]]));
         assert!(!guess(&[&["1", "2020-01-01"]]));
+    }
+
+    #[test]
+    fn odd_cells_do_not_unseat_a_header() {
+        let odd_later: &[&[&str]] = &[&["id", "v"], &["1", "2"], &["3", "4"], &["id", "v"], &["5", "6"]];
+        let odd_first: &[&[&str]] = &[&["id", "weight"], &["-", "kg"], &["1", "2.5"], &["3", "3.5"]];
+        for all in [odd_later, odd_first] {
+            assert_eq!(grounds(all), HeaderGuess { is_header: true, ground: Ground::Contested }, "{all:?}");
+        }
+        assert!(!guess(&[&["x", "Ann"], &["1", "Ann"], &["x", "Cid"]]), "half of the cells are not a few");
+    }
+
+    #[test]
+    fn a_guess_says_what_it_rests_on() {
+        let ground = |all: &[&[&str]]| grounds(all).ground;
+        assert_eq!(ground(&[&["name", "age"], &["Ann", "7"]]), Ground::Types);
+        assert_eq!(ground(&[&["name", "2020"], &["Ann", "7"]]), Ground::Types);
+        assert_eq!(ground(&[&["age", "2020"], &["7", "7"]]), Ground::Contested);
+        assert_eq!(ground(&[&["city", "state"], &["Holtsville", "NY"]]), Ground::Looks);
     }
 
     proptest! {

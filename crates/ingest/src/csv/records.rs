@@ -1,90 +1,11 @@
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use super::{
-    Dialect,
+    Block, Dialect, Span,
+    lines::line_end,
     scan::{WINDOW, mask_of},
 };
-
-/// Where a field's content lies, without its quotes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    start: u32,
-    /// The length, with two flags in the highest bits.
-    len: u32,
-}
-
-impl Span {
-    const QUOTED: u32 = 1 << 31;
-    const ESCAPED: u32 = 1 << 30;
-
-    fn new(start: usize, end: usize, flags: u32) -> Self {
-        // A buffer holds a piece and at most one capped record more: far below 2^30 bytes.
-        Self { start: start as u32, len: (end - start) as u32 | flags }
-    }
-
-    #[inline]
-    pub(crate) const fn start(self) -> usize {
-        self.start as usize
-    }
-
-    #[inline]
-    const fn end(self) -> usize {
-        self.start as usize + (self.len & !(Self::QUOTED | Self::ESCAPED)) as usize
-    }
-
-    /// The content; doubled quotes still stand twice.
-    #[inline]
-    pub(crate) fn bytes(self, data: &[u8]) -> &[u8] {
-        &data[self.start()..self.end()]
-    }
-
-    #[inline]
-    pub(crate) const fn is_quoted(self) -> bool {
-        self.len & Self::QUOTED != 0
-    }
-
-    /// Does the content have doubled quotes?
-    #[inline]
-    pub(crate) const fn is_escaped(self) -> bool {
-        self.len & Self::ESCAPED != 0
-    }
-}
-
-/// Some records' fields, row by row.
-#[derive(Debug, Default)]
-pub(crate) struct Block {
-    /// `rows * columns` of them.
-    pub(crate) spans: Vec<Span>,
-    pub(crate) rows: usize,
-}
-
-impl Block {
-    /// Fields that a block holds: its spans and the bytes under them stay in the second-level cache.
-    const FIELDS: usize = 16 * 1024;
-
-    /// Rows that it holds however many columns there are: with fewer, beginning a column would cost
-    /// more than reading its cells.
-    const LEAST_ROWS: usize = 64;
-
-    fn clear(&mut self) {
-        self.spans.clear();
-        self.rows = 0;
-    }
-
-    /// Drops the rows at `bad` (ascending, no duplicates).
-    pub(crate) fn remove_rows(&mut self, bad: &[usize], columns: usize) {
-        let mut bad = bad.iter().copied().peekable();
-        let mut kept = 0;
-        for row in 0..self.rows {
-            if bad.next_if_eq(&row).is_none() {
-                self.spans.copy_within(row * columns..(row + 1) * columns, kept * columns);
-                kept += 1;
-            }
-        }
-        self.spans.truncate(kept * columns);
-        self.rows = kept;
-    }
-}
+use crate::csv::Spaces;
 
 /// Why a record is not a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +36,8 @@ pub(crate) enum Progress {
 pub(crate) enum Outcome {
     /// It has `fields` fields, and the next one begins at `next`.
     Record { next: usize, fields: usize, malformed: bool },
+    /// It is a comment, and the next line begins at `next`.
+    Comment { next: usize },
     /// It ends outside of the data.
     Incomplete,
     /// Like `Incomplete`, but there is nothing outside: the quote at this offset stays open.
@@ -133,7 +56,7 @@ pub(crate) struct Tokenizer<'a> {
     max_record: usize,
     /// Start of the window that `mask` speaks of.
     window: usize,
-    /// Delimiters and newlines not yet passed.
+    /// Delimiters and line ends not yet passed.
     mask: u64,
 }
 
@@ -162,6 +85,10 @@ impl<'a> Tokenizer<'a> {
             let kept = block.spans.len();
             let (next, fields, malformed) = match self.record(at, &mut block.spans) {
                 Outcome::Record { next, fields, malformed } => (next, fields, malformed),
+                Outcome::Comment { next } => {
+                    at = next;
+                    continue;
+                }
                 Outcome::Incomplete => {
                     block.spans.truncate(kept);
                     return if self.data.len() - at > self.max_record {
@@ -201,17 +128,26 @@ impl<'a> Tokenizer<'a> {
     /// Is the record nothing but a line's end? Such lines between rows are passed over, except
     /// where a table has one column, in which an empty line is a null.
     pub(crate) fn is_blank(&self, from: usize, next: usize) -> bool {
-        self.data[from..next].iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+        let dialect = self.dialect;
+        let is_blank =
+            |byte: &u8| matches!(byte, b'\r' | b'\n') || (dialect.spaces != Spaces::Kept && dialect.is_space(*byte));
+        self.data[from..next].iter().all(is_blank)
     }
 
     /// Reads one record; the cursor must stand at its start, and afterwards stands behind it.
     #[inline]
     pub(crate) fn record(&mut self, start: usize, spans: &mut Vec<Span>) -> Outcome {
         let data = self.data;
+        if self.dialect.comment.is_some() && data.get(start).copied() == self.dialect.comment {
+            return self.comment();
+        }
         let mut field = start;
         let mut fields = 0;
         let mut malformed = false;
         loop {
+            if self.dialect.spaces != Spaces::Kept {
+                field += self.spaces(field);
+            }
             let (span, end) = if self.dialect.quote.is_some() && data.get(field).copied() == self.dialect.quote {
                 match self.quoted(field) {
                     Quoted::Field { span, end, clean } => {
@@ -223,39 +159,68 @@ impl<'a> Tokenizer<'a> {
                 }
             } else {
                 match self.next_structural() {
-                    Some(end) => (Span::new(field, end, 0), end),
-                    None if self.last => (Span::new(field, data.len(), 0), data.len()),
+                    Some(end) => (self.unquoted(field, end), end),
+                    None if self.last => (self.unquoted(field, data.len()), data.len()),
                     None => return Outcome::Incomplete,
                 }
             };
             fields += 1;
+            if fields <= self.columns {
+                spans.push(span);
+            }
             if data.get(end) == Some(&self.dialect.delimiter) {
-                if fields <= self.columns {
-                    spans.push(span);
-                }
                 field = end + 1;
                 continue;
             }
-            if fields <= self.columns {
-                spans.push(self.without_cr(span, end));
-            }
-            return Outcome::Record { next: (end + 1).min(data.len()), fields, malformed };
+            let Some(next) = self.pass_line_end(end) else { return Outcome::Incomplete };
+            return Outcome::Record { next, fields, malformed };
         }
     }
 
-    /// Takes the CR of a CRLF off an unquoted last field, and both of CR CR LF.
+    /// Passes the line end at `end`, or the end of the data, and tells what is behind it. `None` where
+    /// more data must tell what belongs to it.
     #[inline]
-    fn without_cr(&self, span: Span, end: usize) -> Span {
-        let has_cr = self.dialect.newline == b'\n'
-            && end < self.data.len()
-            && !span.is_quoted()
-            && end > span.start()
-            && self.data[end - 1] == b'\r';
-        if !has_cr {
-            return span;
+    fn pass_line_end(&mut self, end: usize) -> Option<usize> {
+        match self.data.get(end) {
+            Some(b'\n') => Some(end + 1),
+            Some(_) => {
+                let next = line_end(self.data, end, self.last)?;
+                self.skip_to(next);
+                Some(next)
+            }
+            None => Some(self.data.len()),
         }
-        let crs = self.data[span.start()..end].iter().rev().take_while(|byte| **byte == b'\r').count();
-        Span::new(span.start(), end - crs, 0)
+    }
+
+    /// Passes a comment, up to the end of its line.
+    fn comment(&mut self) -> Outcome {
+        loop {
+            match self.next_structural() {
+                Some(end) if self.data.get(end) == Some(&self.dialect.delimiter) => {}
+                Some(end) => match self.pass_line_end(end) {
+                    Some(next) => return Outcome::Comment { next },
+                    None => return Outcome::Incomplete,
+                },
+                None if self.last => return Outcome::Comment { next: self.data.len() },
+                None => return Outcome::Incomplete,
+            }
+        }
+    }
+
+    /// White space from `at` on.
+    fn spaces(&self, at: usize) -> usize {
+        let rest = self.data.get(at..).unwrap_or_default();
+        rest.iter().take_while(|byte| self.dialect.is_space(**byte)).count()
+    }
+
+    /// The field without quotes from `start` to `end`.
+    #[inline]
+    fn unquoted(&self, start: usize, end: usize) -> Span {
+        if self.dialect.spaces != Spaces::Around {
+            return Span::new(start, end, 0);
+        }
+        let behind = self.data[start..end].iter().rev().take_while(|byte| self.dialect.is_space(**byte)).count();
+        Span::new(start, end - behind, 0)
     }
 
     /// Reads the quoted field whose quote stands at `open`.
@@ -265,32 +230,32 @@ impl<'a> Tokenizer<'a> {
         let mut flags = Span::QUOTED;
         let mut at = open + 1;
         let close = loop {
-            let Some(found) = memchr(quote, &data[at..]) else { return Quoted::Open };
+            let found = match self.dialect.escape {
+                Some(escape) => memchr2(quote, escape, &data[at..]),
+                None => memchr(quote, &data[at..]),
+            };
+            let Some(found) = found else { return Quoted::Open };
             let found = at + found;
             match data.get(found + 1) {
-                Some(byte) if *byte == quote => {
+                Some(byte) if *byte == quote || (data[found] != quote && *byte == data[found]) => {
                     flags |= Span::ESCAPED;
                     at = found + 2;
                 }
                 // Whether it is doubled is not to be seen yet.
                 None if !self.last => return Quoted::Open,
+                _ if data[found] != quote => at = found + 1,
                 _ => break found,
             }
         };
         let span = Span::new(open + 1, close, flags);
         // White space behind a closing quote is nobody's content.
-        let is_space = |byte: &&u8| matches!(**byte, b' ' | b'\t') && **byte != self.dialect.delimiter;
-        let mut end = close + 1 + data[close + 1..].iter().take_while(is_space).count();
-        let crs = data[end..].iter().take_while(|byte| **byte == b'\r').count();
-        if end + crs == data.len() && !self.last {
+        let end = close + 1 + self.spaces(close + 1);
+        if end == data.len() && !self.last {
             return Quoted::Open;
-        }
-        if self.dialect.newline == b'\n' && data.get(end + crs) == Some(&b'\n') {
-            end += crs;
         }
         let clean = match data.get(end) {
             None => true,
-            Some(byte) => *byte == self.dialect.delimiter || *byte == self.dialect.newline,
+            Some(byte) => *byte == self.dialect.delimiter || matches!(byte, b'\n' | b'\r'),
         };
         self.skip_to(end);
         let end = match self.next_structural() {
@@ -317,7 +282,7 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// The next delimiter or newline at or after the cursor, which moves behind it.
+    /// The next delimiter, CR or LF at or after the cursor, which moves behind it.
     #[inline]
     fn next_structural(&mut self) -> Option<usize> {
         while self.mask == 0 {
@@ -336,15 +301,14 @@ impl<'a> Tokenizer<'a> {
 
     #[inline]
     fn load(&self) -> u64 {
-        let (a, b) = (self.dialect.delimiter, self.dialect.newline);
         let rest = self.data.get(self.window..).unwrap_or_default();
         match rest.first_chunk::<WINDOW>() {
-            Some(window) => mask_of(window, a, b),
+            Some(window) => mask_of(window, self.dialect.delimiter),
             None => {
                 let mut window = [0; WINDOW];
                 window[..rest.len()].copy_from_slice(rest);
                 // Bits past the data: were the delimiter a NUL, the padding would match.
-                mask_of(&window, a, b) & !(u64::MAX << rest.len())
+                mask_of(&window, self.dialect.delimiter) & !(u64::MAX << rest.len())
             }
         }
     }
@@ -353,44 +317,6 @@ impl<'a> Tokenizer<'a> {
 enum Quoted {
     Field { span: Span, end: usize, clean: bool },
     Open,
-}
-
-/// Newlines that [`align`] tries before it settles for the first.
-const TRIED_NEWLINES: usize = 64;
-
-/// Guesses where, at or after `from`, a record begins, from the bytes alone: behind a newline whose
-/// next two records have the right number of fields. `data[from - 1]` must be there to be looked at.
-/// A guess is all it is: whoever uses it must check it against the end of the record before.
-pub(crate) fn align(data: &[u8], from: usize, dialect: Dialect, columns: usize, last: bool) -> Option<usize> {
-    let mut tokenizer = Tokenizer::new(data, dialect, columns, last, usize::MAX);
-    let mut spans = Vec::new();
-    let mut fits = |mut at: usize| {
-        tokenizer.seek(at);
-        for _ in 0..2 {
-            if at >= data.len() {
-                return true;
-            }
-            spans.clear();
-            match tokenizer.record(at, &mut spans) {
-                Outcome::Record { next, fields, malformed: false }
-                    if fields == columns || tokenizer.is_blank(at, next) =>
-                {
-                    at = next;
-                }
-                // It says nothing against the guess that the data ends.
-                Outcome::Incomplete => return true,
-                _ => return false,
-            }
-        }
-        true
-    };
-    let mut starts =
-        memchr::memchr_iter(dialect.newline, &data[from - 1..]).map(|found| from + found).take(TRIED_NEWLINES);
-    let first = starts.next()?;
-    if fits(first) {
-        return Some(first);
-    }
-    Some(starts.find(|start| fits(*start)).unwrap_or(first))
 }
 
 #[cfg(test)]

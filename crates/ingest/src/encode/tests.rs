@@ -19,9 +19,10 @@ use proptest::prelude::*;
 use super::{Codec, ColumnEncoder, FileWriter, PageLimits, file_schema};
 use crate::{
     column::{Cells, Column, ColumnBuilder, Target},
-    csv::{Block, Dialect, Tokenizer},
+    csv::{Block, Dialect, Spaces, Tokenizer},
     kind::KindSet,
     schema::ColumnType,
+    value::Notation,
 };
 
 /// The cells of a Parquet file, column by column, as text; `None` is null.
@@ -62,13 +63,14 @@ pub(crate) fn metadata(file: &File) -> ParquetMetaData {
 /// A column from the lines of a text.
 fn column(ty: ColumnType, lines: &[String]) -> Column {
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let dialect = Dialect { delimiter: b',', quote: Some(b'"'), newline: b'\n' };
+    let dialect = Dialect { delimiter: b',', quote: Some(b'"'), escape: None, spaces: Spaces::Kept, comment: None };
+    let (quoting, notation) = (dialect.quoting(), &Notation::default());
     let mut builder = ColumnBuilder::new(Target { ty, declared: true, known: KindSet::EMPTY });
     let (mut block, mut at) = (Block::default(), 0);
     let mut tokenizer = Tokenizer::new(text.as_bytes(), dialect, 1, true, 1 << 20);
     while at < text.len() {
         let progress = tokenizer.fill(&mut block, at, text.len(), |_, _| panic!("a flaw"));
-        builder.append(Cells { data: text.as_bytes(), spans: &block.spans, column: 0, columns: 1, quote: b'"' });
+        builder.append(Cells { data: text.as_bytes(), spans: &block.spans, column: 0, columns: 1, quoting, notation });
         at = match progress {
             crate::csv::Progress::Full(next) | crate::csv::Progress::Done(next) => next,
             other => panic!("{other:?}"),

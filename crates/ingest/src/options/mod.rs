@@ -1,13 +1,21 @@
 //! What a caller may say about a file, and the caps that no caller can lift.
 
 mod limits;
+mod list;
+mod nulls;
+mod parse;
 mod types;
 
 pub use limits::Limits;
 pub(crate) use limits::Shape;
 pub use types::{TypeOverride, parse_types};
 
-use crate::{Error, csv::Wish};
+use self::nulls::parse_nulls;
+use crate::{
+    Error,
+    csv::{Spaces, Wish},
+    value::{Marks, Notation},
+};
 
 /// What to do with rows that don't fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,14 +27,35 @@ pub enum OnError {
     Skip,
 }
 
-/// How to read a file. All that is not said is found out from the file.
+/// How to read a file. What is not said is found out from the file, or is the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
+    /// Between fields: one punctuation character, a tab or a space. Default: found out.
     delimiter: Option<u8>,
+    /// Around fields: `"`, `'` or none (the inner `None`). Default: found out.
     quote: Option<Option<u8>>,
+    /// Is the first row one of names? Default: found out.
     header: Option<bool>,
+    /// Types of columns, by name. Default: found out.
     types: Vec<TypeOverride>,
+    /// What to do with rows that don't fit. Default: refuse the file.
     on_error: OnError,
+    /// The decimal mark of numbers, `.` or `,`. Default: `.`; but in a file that shows decimal commas
+    /// a point that may stand between thousands makes a column text.
+    decimal: Option<u8>,
+    /// The mark between thousands: `,`, `.`, `'`, `_` or a space. Default: none.
+    thousands: Option<u8>,
+    /// Words for null beside the empty field, sorted. Default: [`Notation::USUAL_NULLS`].
+    nulls: Option<Vec<String>>,
+    /// Before a quote in a quoted field, beside a second quote: one punctuation character, or none (the
+    /// inner `None`). Default: found out.
+    escape: Option<Option<u8>>,
+    /// At the beginning of lines that are no rows: one punctuation character. Default: none.
+    comment: Option<u8>,
+    /// Lines at the beginning that are passed over. Default: found out.
+    skip_lines: Option<u64>,
+    /// Are spaces and tabs around fields no part of them? Default: found out.
+    trim: Option<bool>,
 }
 
 /// Part of every fingerprint. It changes whenever the same bytes and options would give another
@@ -35,23 +64,30 @@ const FORMAT: &str = "lakehouse csv 3";
 
 impl Options {
     /// The names that [`Self::set`] knows.
-    pub const NAMES: [&str; 5] = ["delimiter", "quote", "header", "types", "on_error"];
+    pub const NAMES: [&str; 12] = [
+        "delimiter",
+        "quote",
+        "header",
+        "types",
+        "on_error",
+        "decimal",
+        "thousands",
+        "null",
+        "escape",
+        "comment",
+        "skip_lines",
+        "trim",
+    ];
 
     /// Sets one option from its text, as it stands in a query string.
     ///
     /// # Errors
-    /// [`Error::Invalid`] says what the option takes.
+    /// [`Error::Invalid`] says what the option takes, or which other one it contradicts.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         match name {
-            "delimiter" => self.delimiter = Some(parse_delimiter(value)?),
-            "quote" => self.quote = Some(parse_quote(value)?),
-            "header" => {
-                self.header = Some(match value {
-                    "true" => true,
-                    "false" => false,
-                    _ => return Err(Error::Invalid(format!("`header` is `true` or `false`, not {value:?}"))),
-                });
-            }
+            "delimiter" => self.delimiter = Some(parse::delimiter(value)?),
+            "quote" => self.quote = Some(parse::quote(value)?),
+            "header" => self.header = Some(parse::boolean(name, value)?),
             "types" => self.types = parse_types(value)?,
             "on_error" => {
                 self.on_error = match value {
@@ -60,14 +96,39 @@ impl Options {
                     _ => return Err(Error::Invalid(format!("`on_error` is `fail` or `skip`, not {value:?}"))),
                 };
             }
+            "decimal" => self.decimal = Some(parse::decimal(value)?),
+            "thousands" => self.thousands = parse::thousands(value)?,
+            "null" => self.nulls = parse_nulls(value)?,
+            "escape" => self.escape = Some(parse::escape(value)?),
+            "comment" => self.comment = parse::comment(value)?,
+            "skip_lines" => self.skip_lines = Some(parse::skip_lines(value)?),
+            "trim" => self.trim = Some(parse::boolean(name, value)?),
             _ => return Err(Error::Invalid(format!("there is no option `{name}`"))),
         }
-        if let (Some(delimiter), Some(Some(quote))) = (self.delimiter, self.quote)
-            && delimiter == quote
-        {
-            return Err(Error::Invalid("`delimiter` and `quote` can't be the same character".to_owned()));
+        self.check()
+    }
+
+    /// No character may have two meanings in one place.
+    fn check(&self) -> Result<(), Error> {
+        let (quote, escape) = (self.quote.flatten(), self.escape.flatten());
+        let pairs = [
+            ("delimiter", self.delimiter, "quote", quote),
+            ("delimiter", self.delimiter, "escape", escape),
+            ("delimiter", self.delimiter, "comment", self.comment),
+            ("escape", escape, "comment", self.comment),
+            ("decimal", Some(self.decimal.unwrap_or(b'.')), "thousands", self.thousands),
+        ];
+        for (name, value, other, other_value) in pairs {
+            if value.is_some() && value == other_value {
+                return Err(Error::Invalid(format!("`{name}` and `{other}` can't be the same character")));
+            }
         }
-        Ok(())
+        match (quote, escape) {
+            (Some(quote), Some(escape)) if parse::is_quote(escape) && escape != quote => {
+                Err(Error::Invalid("`escape` can't be another quote than `quote`".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The first line of what a fingerprint is taken over: equal for options that mean the same.
@@ -82,13 +143,41 @@ impl Options {
             self.header,
             types,
             self.on_error == OnError::Skip,
+            self.marks().map(|marks| marks.decimal),
+            self.thousands,
+            self.nulls,
+            self.escape().map(|escape| escape.map_or(0, u32::from)),
+            self.comment,
+            self.skip_lines,
+            self.trim,
         ]);
         // Without line breaks, so that no file can begin with another set of options.
         format!("{values}\n")
     }
 
-    pub(crate) const fn wish(&self) -> Wish {
-        Wish { delimiter: self.delimiter, quote: self.quote }
+    pub(crate) fn wish(&self) -> Wish {
+        let spaces = self.trim.map(|trim| if trim { Spaces::Around } else { Spaces::Kept });
+        Wish { delimiter: self.delimiter, quote: self.quote, escape: self.escape(), spaces, comment: self.comment }
+    }
+
+    /// How numbers and nulls are written.
+    pub(crate) fn notation(&self) -> Notation {
+        Notation::new(self.marks(), self.nulls.as_deref())
+    }
+
+    /// `None` where nobody said how numbers are written.
+    fn marks(&self) -> Option<Marks> {
+        let is_said = self.decimal.is_some() || self.thousands.is_some();
+        is_said.then(|| Marks { decimal: self.decimal.unwrap_or(b'.'), thousands: self.thousands })
+    }
+
+    /// `Some(None)`: quotes are escaped by doubling alone, as they are where the escape is a quote.
+    pub(crate) fn escape(&self) -> Option<Option<u8>> {
+        self.escape.map(|escape| escape.filter(|byte| !parse::is_quote(*byte)))
+    }
+
+    pub(crate) const fn skip_lines(&self) -> Option<u64> {
+        self.skip_lines
     }
 
     pub(crate) const fn header(&self) -> Option<bool> {
@@ -104,83 +193,5 @@ impl Options {
     }
 }
 
-fn parse_delimiter(value: &str) -> Result<u8, Error> {
-    let byte = match value {
-        "comma" => b',',
-        "semicolon" => b';',
-        "tab" | "\\t" => b'\t',
-        "pipe" => b'|',
-        "space" => b' ',
-        _ => match *value.as_bytes() {
-            [byte] => byte,
-            _ => 0,
-        },
-    };
-    let is_possible = byte == b'\t' || byte == b' ' || byte.is_ascii_punctuation();
-    if !is_possible || matches!(byte, b'"' | b'\'') {
-        return Err(Error::Invalid(format!(
-            "`delimiter` is one punctuation character but no quote, or `comma`, `semicolon`, `tab`, `pipe` or `space`; not {value:?}"
-        )));
-    }
-    Ok(byte)
-}
-
-fn parse_quote(value: &str) -> Result<Option<u8>, Error> {
-    match value {
-        "\"" | "double" => Ok(Some(b'"')),
-        "'" | "single" => Ok(Some(b'\'')),
-        "none" => Ok(None),
-        _ => Err(Error::Invalid(format!("`quote` is `\"`, `'` or `none`, not {value:?}"))),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options(all: &[(&str, &str)]) -> Result<Options, Error> {
-        let mut options = Options::default();
-        for (name, value) in all {
-            options.set(name, value)?;
-        }
-        Ok(options)
-    }
-
-    #[test]
-    fn every_name_is_known_and_no_other() {
-        for (name, value) in Options::NAMES.iter().zip([";", "none", "true", "a:bigint", "skip"]) {
-            assert!(options(&[(name, value)]).is_ok(), "{name}");
-        }
-        for (name, value) in [
-            ("delim", ","),
-            ("delimiter", ""),
-            ("delimiter", "a"),
-            ("delimiter", "\""),
-            ("delimiter", "\n"),
-            ("delimiter", "é"),
-            ("quote", "x"),
-            ("header", "yes"),
-            ("on_error", "ignore"),
-        ] {
-            let error = options(&[(name, value)]).unwrap_err().to_string();
-            assert!(error.contains(name), "{error}");
-        }
-    }
-
-    #[test]
-    fn spellings_of_the_same_option_have_one_canonical_form() {
-        let same =
-            |a: &[(&str, &str)], b: &[(&str, &str)]| options(a).unwrap().canonical() == options(b).unwrap().canonical();
-        assert!(same(&[("delimiter", "tab")], &[("delimiter", "\\t")]));
-        assert!(same(&[("types", "a:int, b:text")], &[("types", "a:BIGINT,b:varchar")]));
-        assert!(same(&[("on_error", "fail")], &[]));
-        assert!(!same(&[("header", "true")], &[]), "said is not the same as guessed");
-        assert!(!same(&[("quote", "none")], &[]));
-    }
-
-    #[test]
-    fn the_canonical_form_is_pinned() {
-        // Whoever changes this changes every fingerprint: files would be stored anew.
-        assert_eq!(Options::default().canonical(), "[\"lakehouse csv 3\",null,null,null,[],false]\n");
-    }
-}
+mod tests;

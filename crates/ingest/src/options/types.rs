@@ -1,3 +1,4 @@
+use super::list::{split, unquote};
 use crate::{Error, schema::ColumnType};
 
 /// A type that the caller declares for a column.
@@ -16,14 +17,11 @@ pub struct TypeOverride {
 /// [`Error::Invalid`] names the part that can't be read.
 pub fn parse_types(text: &str) -> Result<Vec<TypeOverride>, Error> {
     let mut all: Vec<TypeOverride> = Vec::new();
-    for part in split(text) {
+    for part in split(text, true) {
         let part = part.trim();
         let unreadable = || Error::Invalid(format!("`types` is `column:type,...`; {part:?} is not of that form"));
         let (name, ty) = part.rsplit_once(':').ok_or_else(unreadable)?;
-        let name = match name.trim().strip_prefix('"') {
-            Some(quoted) => quoted.strip_suffix('"').ok_or_else(unreadable)?.replace("\"\"", "\""),
-            None => name.trim().to_owned(),
-        };
+        let name = unquote(name.trim()).ok_or_else(unreadable)?;
         if name.is_empty() {
             return Err(unreadable());
         }
@@ -33,21 +31,6 @@ pub fn parse_types(text: &str) -> Result<Vec<TypeOverride>, Error> {
         all.push(TypeOverride { column: name, column_type: parse_type(ty)? });
     }
     Ok(all)
-}
-
-/// At the commas that are neither in quotes nor in parentheses.
-fn split(text: &str) -> Vec<&str> {
-    let (mut quoted, mut depth) = (false, 0_usize);
-    text.split(move |c| {
-        match c {
-            '"' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == ',' && !quoted && depth == 0
-    })
-    .collect()
 }
 
 fn parse_type(text: &str) -> Result<ColumnType, Error> {

@@ -1,7 +1,10 @@
 //! Cells of a column whose type the caller declared: read as generously as is safe, and never by
 //! guessing or rounding. A cell that doesn't fit makes its row a bad row.
 
-use super::{Temporal, number, parse_temporal, parse_word, temporal::MICROS_PER_DAY, trim};
+use super::{
+    number,
+    temporal::{MICROS_PER_DAY, Temporal, parse_temporal},
+};
 use crate::schema::ColumnType;
 
 /// A value of any type but text.
@@ -15,9 +18,8 @@ pub(crate) enum Value {
     Micros(i64),
 }
 
-/// Reads a cell that is not null as `ty`; `None` where it is no such value. Text is not read here.
-pub(crate) fn parse_declared(ty: ColumnType, cell: &[u8]) -> Option<Value> {
-    let cell = trim(cell);
+/// Reads a cell, neither null nor padded, and a number in its plain form.
+pub(super) fn parse(ty: ColumnType, cell: &[u8]) -> Option<Value> {
     match ty {
         ColumnType::Boolean => parse_boolean(cell).map(Value::Boolean),
         ColumnType::BigInt => number_text(cell)?.parse().ok().map(Value::Integer),
@@ -59,9 +61,6 @@ fn number_text(cell: &[u8]) -> Option<&str> {
 }
 
 fn parse_double(cell: &[u8]) -> Option<f64> {
-    if let Some(word) = parse_word(cell) {
-        return Some(word);
-    }
     let unsigned = cell.strip_prefix(b"+").unwrap_or(cell);
     if unsigned.len() < cell.len() && unsigned.first() == Some(&b'-') {
         return None;
@@ -96,9 +95,10 @@ fn parse_decimal(cell: &[u8], precision: u8, scale: u8) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Notation;
 
     fn parse(ty: ColumnType, text: &str) -> Option<Value> {
-        parse_declared(ty, text.as_bytes())
+        Notation::default().parse_declared(ty, text.as_bytes())
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! Numbers as they stand in CSV files.
+//! Numbers in their plain form: a decimal point, and nothing between thousands.
+
+use crate::kind::KindSet;
 
 /// A number, in the narrowest form that keeps all of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,10 +47,10 @@ pub(crate) fn parse_i64_fast(cell: &[u8]) -> Option<i64> {
     Some(if negative { value.wrapping_neg() } else { value })
 }
 
-/// A plain decimal (no exponent, no padding) of up to 19 digits, and whether it has a point.
-/// `None` leaves it to [`parse_number`].
+/// A plain decimal (no exponent, no padding) of up to 19 digits, and its kind. `None` leaves it to
+/// [`parse_number`].
 #[inline]
-pub(crate) fn parse_double_fast(cell: &[u8]) -> Option<(f64, bool)> {
+pub(crate) fn parse_double_fast(cell: &[u8]) -> Option<(f64, KindSet)> {
     let (negative, digits) = match cell {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
@@ -87,7 +89,12 @@ pub(crate) fn parse_double_fast(cell: &[u8]) -> Option<(f64, bool)> {
         // An integer that a double may round: `parse_number` looks closer.
         return None;
     };
-    Some((if negative { -value } else { value }, has_point))
+    let kind = match (has_point, whole, places) {
+        (false, ..) => KindSet::INTEGER,
+        (true, 1..=3, 3) if digits[0] != b'0' => KindSet::FLOAT.union(KindSet::GROUPED),
+        (true, ..) => KindSet::FLOAT,
+    };
+    Some((if negative { -value } else { value }, kind))
 }
 
 /// Any number that brings back its own text, up to the precision of its type.
@@ -130,6 +137,24 @@ pub(crate) fn parse_word(cell: &[u8]) -> Option<f64> {
 /// Does the double nearest to `value` print as the same digits?
 pub(crate) fn is_lossless_double(value: i128) -> bool {
     value.unsigned_abs() <= u128::from(EXACT_IN_DOUBLE) || (value as f64).to_string() == value.to_string()
+}
+
+/// `cell` without a minus.
+pub(crate) fn unsigned(cell: &[u8]) -> &[u8] {
+    cell.strip_prefix(b"-").unwrap_or(cell)
+}
+
+/// Digits in groups of three with a mark between them, of which the first may be shorter: `1.234.567`.
+/// A number that begins with zero is never written so.
+pub(crate) fn is_grouped(digits: &[u8], mark: u8) -> bool {
+    let mut groups = digits.split(|byte| *byte == mark);
+    let is_first = matches!(groups.next(), Some([b'1'..=b'9', more @ ..]) if more.len() < 3 && all_digits(more));
+    let mut others = 0;
+    is_first && groups.inspect(|_| others += 1).all(|group| group.len() == 3 && all_digits(group)) && others > 0
+}
+
+fn all_digits(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_digit)
 }
 
 /// The parts of a number, once it is known to be one.
@@ -188,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn groups_have_three_digits_and_the_first_may_have_fewer() {
+        for grouped in ["1.234", "12.345", "123.456.789", "9.000.000"] {
+            assert!(is_grouped(grouped.as_bytes(), b'.'), "{grouped:?}");
+        }
+        for other in
+            ["", ".", "1", "123", "1234", "1234.567", "1.23", "1.2345", "0.123", "1..234", "1.234.", ".234", "1,234"]
+        {
+            assert!(!is_grouped(other.as_bytes(), b'.'), "{other:?}");
+        }
+    }
+
+    #[test]
     fn numbers_land_in_the_narrowest_form() {
         assert_eq!(number("12"), Some(Number::Integer(12)));
         assert_eq!(number("-9223372036854775808"), Some(Number::Integer(i64::MIN)));
@@ -218,11 +255,13 @@ mod tests {
 
         /// Bit for bit: a fast path that rounds otherwise would make a value depend on its spelling.
         #[test]
-        fn fast_doubles_agree_with_the_standard_library(text in "-?[0-9]{0,12}\\.?[0-9]{0,12}") {
-            if let Some((fast, has_point)) = parse_double_fast(text.as_bytes()) {
+        fn fast_doubles_agree_with_the_standard_library(
+            text in prop_oneof!["-?[0-9]{0,12}\\.?[0-9]{0,12}", "-?[0-9]{1,4}\\.[0-9]{2,4}"]
+        ) {
+            if let Some((fast, kind)) = parse_double_fast(text.as_bytes()) {
                 prop_assert_eq!(fast.to_bits(), text.parse::<f64>().unwrap().to_bits());
-                prop_assert_eq!(has_point, text.contains('.'));
                 prop_assert!(parse_number(text.as_bytes()).is_some(), "only numbers pass: {}", text);
+                prop_assert_eq!(kind, crate::value::Notation::default().classify(text.as_bytes()));
             }
         }
 
