@@ -184,7 +184,7 @@ fn bytes_that_are_no_text_are_refused_with_their_line() {
     let table = run(b"a,b\n1,x\n2,\xff\n3,y\n", &options(&[("on_error", "skip")]), &production()).unwrap();
     assert_eq!(table.column("a"), some(&["1", "3"]));
     assert!(refused(b"\xff\xfea\0,\0b\0", &[]).contains("UTF-16"));
-    assert!(refused(b"PK\x03\x04...", &[]).contains("zip"));
+    assert!(refused(b"PK\x03\x04...", &[]).contains("ZIP"));
 }
 
 #[test]
