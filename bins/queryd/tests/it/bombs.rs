@@ -4,7 +4,6 @@
 use std::{
     collections::HashMap,
     fs,
-    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +13,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::service::{Service, workers};
+use crate::service::{Service, kill_workers, workers};
 
 /// What one query may have, and what its process may have beside it for each of two places, which one
 /// that needs more takes both; and the library's own pages.
@@ -53,6 +52,8 @@ const BOMBS: &[&str] = &[
     "SELECT length(printf('%2000000000d', 1)), length(format('{:2000000000}', 1))",
     "SELECT length(bitstring('0101', 2000000000)::VARCHAR)",
     "SELECT len(list_resize([1], 1000000000))",
+    "SELECT reservoir_quantile(range, 0.5, 2147483647) FROM range(3)",
+    "SELECT NULL::INTEGER[100000][100000][100000]",
     "SELECT length(array_to_string(range(100000000), 'xxxxxxxxxx'))",
     "SELECT repeat(range::VARCHAR, 100000000) FROM range(100)",
     "SELECT regexp_replace(repeat('a', 100000), 'a', repeat('b', 100000), 'g')",
@@ -204,14 +205,4 @@ async fn a_statement_whose_workers_are_killed_is_503() {
     assert_eq!(answer.status, 503);
     assert!(answer.headers.contains_key("retry-after"));
     assert_eq!(service.rows("SELECT 2").await, json!([[2]]));
-}
-
-/// Kills the processes of this service's workers, by their ids; how many there were.
-fn kill_workers(service: &Service) -> usize {
-    let workers = workers(&service.cache_directory());
-    for worker in &workers {
-        // It may have died since.
-        let _ = std::process::Command::new("kill").args(["-9", &worker.to_string()]).stderr(Stdio::null()).status();
-    }
-    workers.len()
 }

@@ -9,6 +9,8 @@ mod hostile;
 #[cfg(test)]
 mod lake;
 #[cfg(test)]
+mod outcomes;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod service;

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -139,6 +140,16 @@ pub(crate) fn workers(cache: &Path) -> Vec<u32> {
     let children: Vec<String> = tasks.map(|task| read(&task.path().join("children"))).collect();
     let pids = children.iter().flat_map(|list| list.split_ascii_whitespace()).filter_map(|pid| pid.parse().ok());
     pids.filter(|pid: &u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == cache)).collect()
+}
+
+/// Kills the processes of this service's workers, by their ids; how many there were.
+pub(crate) fn kill_workers(service: &Service) -> usize {
+    let workers = workers(&service.cache_directory());
+    for worker in &workers {
+        // It may have died since.
+        let _ = Command::new("kill").args(["-9", &worker.to_string()]).stderr(Stdio::null()).status();
+    }
+    workers.len()
 }
 
 pub(crate) fn client() -> reqwest::Client {

@@ -39,9 +39,28 @@ pub(crate) struct Failure {
 /// How DuckDB says that spilled data has no room: by its own limit, or by the disk's.
 const SPILLED: [&str; 3] = ["max_temp_directory_size", "duckdb_temp_storage", "No space left on device"];
 
-/// How a standard library says that an allocation failed, or was never possible. DuckDB passes such words
-/// on as bugs of its own where it had not expected them.
-const ALLOCATION: [&str; 5] = ["bad_alloc", "bad allocation", "length_error", "vector::", "basic_string::"];
+/// How a standard library or DuckDB itself says that an allocation failed, or was never possible. DuckDB
+/// passes such words on as bugs of its own where it had not expected them: `reservoir_quantile` with a
+/// large sample says the sixth, an ARRAY of ARRAYs the seventh.
+const ALLOCATION: [&str; 10] = [
+    "bad_alloc",
+    "bad allocation",
+    "length_error",
+    "vector::",
+    "basic_string::",
+    "llocation failure",
+    "llocation size of",
+    "ailed to allocate",
+    "out of memory",
+    "not enough memory",
+];
+
+/// Most bytes of a message that are kept. DuckDB quotes values whole, and a statement of a few words can
+/// make one of gigabytes, which would neither fit a frame nor be of use to anybody.
+const MAX_MESSAGE: usize = 8 << 10;
+
+/// What follows is names of functions, of which many speak of allocators and vectors.
+const TRACE: &str = "\n\nStack Trace:";
 
 /// DuckDB puts the class of an error before its message. That text is the one place where it is
 /// the same for statements that fail to prepare, to run, and to go on.
@@ -66,14 +85,27 @@ impl Failure {
     pub(super) fn from_message(message: Option<String>) -> Self {
         let message = message.unwrap_or_else(|| "DuckDB failed without a message".to_owned());
         let class = CLASSES.iter().find(|(prefix, _)| message.starts_with(prefix));
-        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        let said = message.split(TRACE).next().unwrap_or_default();
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
         let kind = match class.map_or(FailureKind::Sql, |(_, kind)| *kind) {
             FailureKind::Memory | FailureKind::Io if says(&SPILLED) => FailureKind::Spill,
             FailureKind::Internal if says(&ALLOCATION) => FailureKind::Memory,
             kind => kind,
         };
-        Self::new(kind, message)
+        Self::new(kind, shortened(message))
     }
+}
+
+/// The message without the middle of what is too long: it begins with what is wrong, and may end with the
+/// place in the statement, which DuckDB keeps short by itself.
+fn shortened(message: String) -> String {
+    if message.len() <= MAX_MESSAGE {
+        return message;
+    }
+    let place = message.rfind("\n\nLINE ").filter(|at| message.len() - at <= MAX_MESSAGE / 4).unwrap_or(message.len());
+    let (said, place) = message.split_at(place);
+    let kept = &said[..said.floor_char_boundary(MAX_MESSAGE - place.len())];
+    format!("{kept} .. ({} more bytes){place}", said.len() - kept.len())
 }
 
 /// Copies a message that DuckDB owns.

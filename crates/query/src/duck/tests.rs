@@ -57,6 +57,40 @@ fn failures_have_their_kind() {
 }
 
 #[test]
+fn an_allocation_that_fails_is_memory_and_no_bug() {
+    let kind = |message: &str| Failure::from_message(Some(message.to_owned())).kind;
+    for said in [
+        "Memory allocation failure",
+        "Requested allocation size of 400000000000000 is out of range - maximum allocation size is 281474976710656",
+        "vector::_M_default_append",
+        "std::bad_alloc",
+    ] {
+        let trace = "\n\nStack Trace:\n\n/usr/lib/libduckdb.so(duckdb::PipelineTask::ExecuteTask()+0xd2)";
+        assert_eq!(kind(&format!("INTERNAL Error: {said}{trace}")), FailureKind::Memory, "{said}");
+    }
+    let bug = "INTERNAL Error: Unoptimized selectivity\n\nStack Trace:\n\n/x(std::bad_alloc, duckdb::vector::x)";
+    assert_eq!(kind(bug), FailureKind::Internal);
+    // The statement's own words decide nothing.
+    assert_eq!(kind("Invalid Input Error: Memory allocation failure"), FailureKind::Sql);
+}
+
+/// A value that a message quotes can be longer than any frame.
+#[test]
+fn a_long_message_is_cut_and_keeps_its_beginning_and_its_place() {
+    let connection = connection();
+    let message = |sql: &str| {
+        let started = connection.prepare(sql).and_then(|statement| statement.stream(&Keywords::default()));
+        started.and_then(|mut rows| rows.next_chunk()).unwrap_err().message
+    };
+    let value = message("SELECT repeat('é', 1000000)::INTEGER");
+    assert!(value.starts_with("Conversion Error: Could not convert string 'éé"), "{}", &value[..80]);
+    assert!(value.contains("é .. (1991") && value.contains(" more bytes)\n\nLINE 1: SELECT repeat("), "{value}");
+    assert!(value.len() < 9_000, "{} bytes", value.len());
+    let short = message("SELECT 'x'::INTEGER");
+    assert!(short.len() < 200 && short.ends_with('^'), "{short}");
+}
+
+#[test]
 fn statements_say_what_they_are() {
     let connection = connection();
     let kind = |sql: &str| connection.prepare(sql).unwrap().kind();

@@ -112,11 +112,12 @@ impl Relay {
 
     /// Hands a piece on. The time that the reader takes is not the query's; but one that takes
     /// nothing for as long as a whole query may last, or next to nothing for ten times as long, holds a
-    /// place that others wait for.
+    /// place that others wait for. Who holds all places is waited for once as long, not ten times.
     async fn pass_on(&mut self, piece: Bytes, to: &mpsc::Sender<Result<Item, Stop>>) -> Result<(), Stop> {
         let began = Instant::now();
         let size = piece.len() as u64;
-        let patience = PATIENCE * self.options.timeout + Duration::from_secs(self.taken / SLOWEST_BYTES_PER_SECOND);
+        let times = if self.lease.has_all() { 1 } else { PATIENCE };
+        let patience = times * self.options.timeout + Duration::from_secs(self.taken / SLOWEST_BYTES_PER_SECOND);
         let patience = patience.saturating_sub(self.waited).min(self.options.timeout);
         let sent = tokio::time::timeout(patience, to.send(Ok(Item::Piece(piece)))).await;
         let waited = began.elapsed();
