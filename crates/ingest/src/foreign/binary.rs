@@ -66,13 +66,14 @@ pub(super) fn what(sample: &[u8]) -> Option<Cow<'static, str>> {
         return Some("PDF".into());
     }
     match FileFormat::from_bytes(sample) {
-        // No answers, and two that are one letter at two places: a `G`.
+        // No answers, two that are one letter at two places (a `G`), and two of which the text rules know
+        // more than their first bytes tell.
         FileFormat::ArbitraryBinaryData
         | FileFormat::Empty
         | FileFormat::BdavMpeg2TransportStream
-        | FileFormat::Mpeg2TransportStream => None,
-        // The text rules know more about these than their first bytes tell.
-        FileFormat::ExtensibleMarkupLanguage | FileFormat::HypertextMarkupLanguage => None,
+        | FileFormat::Mpeg2TransportStream
+        | FileFormat::ExtensibleMarkupLanguage
+        | FileFormat::HypertextMarkupLanguage => None,
         format => Some(describe(format)),
     }
 }
