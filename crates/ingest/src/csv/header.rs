@@ -40,13 +40,17 @@ pub(crate) fn guess_header(
     classify: impl Fn(&[u8]) -> KindSet,
 ) -> HeaderGuess {
     let (mut yes, mut no, mut odd) = (0_usize, 0_usize, 0_usize);
+    let years = has_years(first);
     for (column, cell) in first.iter().enumerate() {
         let top = classify(cell);
         if says_nothing(top) {
             continue;
         }
-        let below = Below::of(rest.iter().filter_map(|row| row.get(column)).map(|cell| classify(cell)));
-        let is_value = top != KindSet::TEXT;
+        let cells = || rest.iter().filter_map(|row| row.get(column)).map(Vec::as_slice);
+        let below = Below::of(cells().map(&classify));
+        let is_name = years && year(cell).is_some() && cells().any(|cell| !cell.is_empty() && year(cell).is_none());
+        odd += usize::from(is_name);
+        let is_value = top != KindSet::TEXT && !is_name;
         match (below.is_typed(), is_value) {
             // Above text or nothing, too: a header of numbers is rarer than no header.
             (_, true) => no += 1,
@@ -63,6 +67,19 @@ pub(crate) fn guess_header(
     let is_contested = (yes > 0 && no > 0) || odd > 0;
     let ground = if is_contested { Ground::Contested } else { Ground::Types };
     HeaderGuess { is_header: yes > no, ground }
+}
+
+/// `country,2019,2020`: years in equal steps, beside a text, are names though they are numbers.
+fn has_years(first: &[Vec<u8>]) -> bool {
+    let years: Vec<u16> = first.iter().filter_map(|cell| year(cell)).collect();
+    let mut steps = years.windows(2).map(|pair| i32::from(pair[1]) - i32::from(pair[0]));
+    let step = steps.next();
+    step.is_some_and(|step| step != 0) && steps.all(|other| Some(other) == step) && years.len() < first.len()
+}
+
+fn year(cell: &[u8]) -> Option<u16> {
+    let text = std::str::from_utf8(cell).ok().filter(|text| text.len() == 4)?;
+    text.parse().ok().filter(|year| (1500..2200).contains(year))
 }
 
 /// Nulls fit every column, and `nan` may be a name.
@@ -211,6 +228,16 @@ mod tests {
             assert_eq!(grounds(all), HeaderGuess { is_header: true, ground: Ground::Contested }, "{all:?}");
         }
         assert!(!guess(&[&["x", "Ann"], &["1", "Ann"], &["x", "Cid"]]), "half of the cells are not a few");
+    }
+
+    #[test]
+    fn years_in_a_row_are_names() {
+        let years: &[&[&str]] = &[&["country", "2019", "2020"], &["CH", "1.5", "8600000"], &["DE", "2.5", ""]];
+        assert_eq!(grounds(years), HeaderGuess { is_header: true, ground: Ground::Contested });
+        assert!(!guess(&[&["CH", "2019", "2020"], &["DE", "2018", "2021"]]), "years below, too");
+        assert!(!guess(&[&["CH", "2019"], &["DE", "7"]]), "one year");
+        assert!(!guess(&[&["CH", "2019", "1600", "1991"], &["DE", "1", "2", "3"]]), "no steps");
+        assert!(!guess(&[&["2019", "2020"], &["1", "2"]]), "no text");
     }
 
     #[test]
