@@ -6,7 +6,7 @@ use super::{Cells, Column, Nulls, Target, Texts, Values};
 use crate::{
     kind::KindSet,
     schema::ColumnType,
-    value::{Notation, Temporal, Value, is_lossless_double, parse_double_fast, parse_i64_fast, parse_temporal},
+    value::{Form, Notation, Temporal, Value, is_lossless_double, parse_double_fast, parse_i64_fast, parse_temporal},
 };
 
 /// Adds the kinds of all cells to `seen`.
@@ -147,11 +147,11 @@ fn fill_doubles(
     cells: Cells<'_>,
 ) -> bool {
     let notation = cells.notation;
-    let fast_seen = Flag::new(KindSet::EMPTY);
-    let fast = |cell: &[u8]| {
-        let (value, kind) = parse_double_fast(cell)?;
-        fast_seen.set(fast_seen.get().union(kind));
-        Some(value)
+    // One flag for each form: to set one needs no look at it, and the cells don't wait for each other.
+    let forms = Form::ALL.map(|_| Flag::new(false));
+    let note = |(value, form): (f64, Form)| {
+        forms[form as usize].set(true);
+        value
     };
     let mut slow_seen = KindSet::EMPTY;
     let slow = |cell: &[u8]| match parse_slow(ColumnType::Double, declared, &mut slow_seen, notation, cell)? {
@@ -159,12 +159,13 @@ fn fill_doubles(
         _ => None,
     };
     let fits = if notation.is_plain() {
-        fill_with(values, nulls, cells, fast, slow)
+        fill_with(values, nulls, cells, |cell| parse_double_fast(cell).map(note), slow)
     } else {
-        fill_with(values, nulls, cells, |cell| notation.in_plain_form(cell, fast), slow)
+        fill_with(values, nulls, cells, |cell| notation.in_plain_form(cell, parse_double_fast).map(note), slow)
     };
     if fits && !declared {
-        seen.insert(fast_seen.get().union(slow_seen));
+        let fast_seen = Form::ALL.iter().zip(&forms).filter(|(_, flag)| flag.get());
+        seen.insert(fast_seen.fold(slow_seen, |seen, (form, _)| seen.union(form.kind())));
     }
     fits
 }

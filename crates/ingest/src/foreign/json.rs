@@ -46,8 +46,9 @@ pub(super) fn what(text: &[u8], whole: bool) -> Option<&'static str> {
 /// delimiter before an empty one.
 fn goes_on(line: &[u8]) -> bool {
     let line = line.trim_ascii_end();
-    let brackets = line.iter().all(|byte| matches!(byte, b'[' | b'{' | b' '));
-    brackets || line.contains(&b'{') && matches!(line.last(), Some(b'[' | b'{' | b',' | b':'))
+    let first = line.iter().position(|byte| !matches!(byte, b'[' | b'{' | b' ')).unwrap_or(line.len());
+    let (brackets, rest) = line.split_at(first);
+    rest.is_empty() || brackets.contains(&b'{') && matches!(rest.last(), Some(b'[' | b'{' | b',' | b':'))
 }
 
 /// Nothing, or a value on a line of its own, or an object without a gap. Spaces and tabs alone may be delimiters.

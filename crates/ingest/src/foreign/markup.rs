@@ -63,7 +63,7 @@ fn holds_the_rest(text: &[u8], name: &[u8], whole: bool) -> bool {
         if before.ends_with(b"</") {
             depth = depth.saturating_sub(1);
         } else if before.ends_with(b"<") {
-            if at == 1 && (!is_tag(&tag[name.len()..]) || is_cell_end(rest, PAGES.contains(&name))) {
+            if at == 1 && (!is_tag(&tag[name.len()..]) || is_cell_end(rest, PAGES.contains(&name), whole)) {
                 return false;
             }
             depth += usize::from(!tag.ends_with(b"/"));
@@ -93,9 +93,13 @@ fn is_tag(attributes: &[u8]) -> bool {
     attributes.is_empty() || attributes.contains(&b'=') && !attributes.contains(&b'<')
 }
 
-/// Does the text go on with a delimiter? Markup goes on with a line, an element or words; in a page after
-/// a space.
-fn is_cell_end(rest: &[u8], page: bool) -> bool {
-    let next = rest.iter().find(|byte| !page || **byte != b' ');
-    next.is_some_and(|byte| matches!(byte, b' ' | b'\t') || byte.is_ascii_punctuation() && *byte != b'<')
+/// Does the text go on with a delimiter, or the rest of a cell? Markup goes on with a line, a tag or words;
+/// long markup not with words, and a page after a space.
+fn is_cell_end(rest: &[u8], page: bool, whole: bool) -> bool {
+    let spaces = if page { rest.iter().take_while(|byte| **byte == b' ').count() } else { 0 };
+    match &rest[spaces..] {
+        [b'\r' | b'\n', ..] | [] => false,
+        [b'<', next, ..] => !next.is_ascii_alphabetic() && !b"/!?".contains(next),
+        [first, ..] => !whole || matches!(first, b' ' | b'\t') || first.is_ascii_punctuation(),
+    }
 }

@@ -30,5 +30,5 @@ mod temporal;
 use self::classify::trim;
 pub(crate) use declared::Value;
 pub(crate) use notation::{Marks, Notation};
-pub(crate) use number::{is_lossless_double, parse_double_fast, parse_i64_fast};
+pub(crate) use number::{Form, is_lossless_double, parse_double_fast, parse_i64_fast};
 pub(crate) use temporal::{Temporal, parse_temporal};

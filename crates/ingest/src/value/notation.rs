@@ -71,6 +71,20 @@ impl Marks {
     }
 }
 
+/// What `read` makes of `cell` without its marks. Not inlined: its buffer would burden the loops over
+/// plain numbers.
+#[inline(never)]
+fn rewritten<T>(marks: Marks, cell: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    let (mut short, mut long) = ([0; SHORT], Vec::new());
+    let room = if cell.len() <= SHORT {
+        short.as_mut_slice()
+    } else {
+        long.resize(cell.len(), 0);
+        long.as_mut_slice()
+    };
+    read(marks.rewrite(cell, room)?)
+}
+
 /// The caller's words for null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Words {
@@ -159,14 +173,9 @@ impl Notation {
     /// What `read` makes of `cell`, a number in this notation, in its plain form.
     #[inline]
     pub(crate) fn in_plain_form<T>(&self, cell: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
-        let marks = self.marks.unwrap_or(Marks::PLAIN);
-        if marks == Marks::PLAIN {
-            return read(cell);
-        }
-        let mut short = [0; SHORT];
-        match short.get_mut(..cell.len()) {
-            Some(short) => read(marks.rewrite(cell, short)?),
-            None => read(marks.rewrite(cell, &mut vec![0; cell.len()])?),
+        match self.marks.filter(|marks| *marks != Marks::PLAIN) {
+            None => read(cell),
+            Some(marks) => rewritten(marks, cell, read),
         }
     }
 
